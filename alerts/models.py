@@ -1,0 +1,156 @@
+"""Integrations and the alerts they send."""
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from incidents.enums import Severity
+from incidents.models import Incident
+from openalert.base import BaseModel
+from teams.models import Service, Team
+
+from .enums import AlertStatus, Grouping, Source
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from teams.models import User
+
+KEY_LENGTH = 32  # what PagerDuty's clients insist on
+
+
+class IntegrationQuerySet(models.QuerySet["Integration"]):
+    def visible_to(self, user: "User | AnonymousUser") -> "IntegrationQuerySet":
+        return self.filter(service__team__in=Team.objects.visible_to(user))
+
+
+class Integration(BaseModel):
+    """A door for one monitoring system into one service, opened by its integration key.
+
+    Only the key's SHA-256 is stored: a key has 128 random bits, so a slow hash would add nothing.
+    """
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="integrations")
+    name = models.CharField(max_length=120)
+    source = models.CharField(max_length=32, choices=Source, default=Source.OPENALERT)
+    is_enabled = models.BooleanField(default=True, help_text="Off: alerts with its key are refused.")
+    key_hash = models.CharField(max_length=64, unique=True, editable=False)
+    key_hint = models.CharField("key ends in", max_length=8, editable=False)
+    grouping = models.CharField(max_length=16, choices=Grouping, default=Grouping.NAME)
+    grouping_labels = ArrayField(
+        models.CharField(max_length=128),
+        default=list,
+        blank=True,
+        help_text="Only for grouping by labels: alerts with the same values of these belong together.",
+    )
+    grouping_window_minutes = models.PositiveIntegerField(
+        default=1440,
+        validators=[MinValueValidator(1), MaxValueValidator(525_600)],
+        help_text="A new alert joins an incident whose newest alert is not older than this.",
+    )
+
+    objects = IntegrationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(Lower("name"), "service", name="integration_name_unique_in_service"),
+            models.CheckConstraint(
+                condition=Q(grouping__in=Grouping.values), name="integration_grouping_known"
+            ),
+            models.CheckConstraint(condition=Q(source__in=Source.values), name="integration_source_known"),
+            models.CheckConstraint(
+                condition=~Q(grouping=Grouping.LABELS) | ~Q(grouping_labels=[]),
+                name="integration_labels_for_grouping",
+            ),
+            models.CheckConstraint(
+                condition=Q(grouping_window_minutes__gte=1), name="integration_window_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        if self.grouping == Grouping.LABELS and not self.grouping_labels:
+            raise ValidationError({"grouping_labels": "Name at least one label to group by."})
+
+    @staticmethod
+    def hash_key(key: str) -> str:
+        return hashlib.sha256(key.encode()).hexdigest()
+
+    def set_key(self, key: str | None = None) -> str:
+        """Give it a new key and return it: the only time it can be seen. Does not save."""
+        key = key or secrets.token_hex(KEY_LENGTH // 2)
+        self.key_hash, self.key_hint = self.hash_key(key), key[-4:]
+        return key
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def visible_to(self, user: "User | AnonymousUser") -> "AlertQuerySet":
+        return self.filter(integration__service__team__in=Team.objects.visible_to(user))
+
+
+class Alert(BaseModel):
+    """One deduplicated problem from one integration.
+
+    It is current until its incident is resolved: until then, events with its dedup key go to it. So a
+    flapping check stays one alert, and a problem that comes back next month is a new alert in a new
+    incident, with the old story left as it was. Written only by alerts.intake and alerts.receivers.
+    """
+
+    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="alerts")
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, null=True, related_name="alerts")
+    dedup_key = models.CharField(max_length=512)
+    is_current = models.BooleanField(default=True)
+    status = models.CharField(max_length=16, choices=AlertStatus, default=AlertStatus.FIRING)
+    title = models.CharField(max_length=1024)
+    severity = models.CharField(max_length=16, choices=Severity)
+    source = models.CharField(max_length=255, blank=True)
+    labels = models.JSONField(default=dict, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    count = models.PositiveBigIntegerField(default=1, help_text="How often it was sent as firing.")
+    first_fired_at = models.DateTimeField()
+    last_fired_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-first_fired_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["integration", "dedup_key"],
+                condition=Q(is_current=True),
+                name="alert_current_once_per_dedup_key",
+            ),
+            models.CheckConstraint(condition=Q(status__in=AlertStatus.values), name="alert_status_known"),
+            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="alert_severity_known"),
+            models.CheckConstraint(condition=Q(count__gte=1), name="alert_count_positive"),
+            models.CheckConstraint(
+                condition=Q(status=AlertStatus.RESOLVED, resolved_at__isnull=False)
+                | Q(status=AlertStatus.FIRING, resolved_at__isnull=True),
+                name="alert_resolved_at_iff_resolved",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_current=True) | Q(status=AlertStatus.RESOLVED), name="alert_firing_is_current"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["incident"], condition=Q(status=AlertStatus.FIRING), name="alert_firing_by_incident"
+            ),
+            GinIndex(fields=["title"], opclasses=["gin_trgm_ops"], name="alert_title_trigram"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title

@@ -1,0 +1,5 @@
+"""Handlers of lower apps' facts."""
+
+
+def connect() -> None:
+    pass

@@ -1,0 +1,75 @@
+"""Choices of the incidents app and the table of allowed transitions."""
+
+from django.db import models
+
+
+class Severity(models.TextChoices):
+    CRITICAL = "critical", "Critical"
+    HIGH = "high", "High"
+    MEDIUM = "medium", "Medium"
+    LOW = "low", "Low"
+
+    @property
+    def rank(self) -> int:
+        """0 for critical to 3 for low: what is paged first, and how lists are sorted."""
+        return SEVERITIES.index(self)
+
+    @property
+    def urgency(self) -> "Urgency":
+        return Urgency.HIGH if self.rank <= Severity.HIGH.rank else Urgency.LOW
+
+
+SEVERITIES = list(Severity)
+
+
+class Urgency(models.TextChoices):
+    """Which of a person's notification rules apply: high for critical and high, low for the rest."""
+
+    HIGH = "high", "High urgency (critical and high incidents)"
+    LOW = "low", "Low urgency (medium and low incidents)"
+
+
+class Status(models.TextChoices):
+    OPEN = "open", "Open"
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    SNOOZED = "snoozed", "Snoozed"
+    RESOLVED = "resolved", "Resolved"
+
+
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.OPEN: frozenset({Status.ACKNOWLEDGED, Status.SNOOZED, Status.RESOLVED}),
+    Status.ACKNOWLEDGED: frozenset({Status.OPEN, Status.SNOOZED, Status.RESOLVED}),
+    Status.SNOOZED: frozenset({Status.OPEN, Status.ACKNOWLEDGED, Status.RESOLVED}),
+    Status.RESOLVED: frozenset({Status.OPEN}),
+}
+
+
+class ActorKind(models.TextChoices):
+    USER = "user", "A person"
+    INTEGRATION = "integration", "An integration"
+    SYSTEM = "system", "OpenAlert"
+
+
+class Kind(models.TextChoices):
+    """What a timeline entry tells. The values are also the live events' names."""
+
+    OPENED = "opened", "Opened"
+    ALERT_ADDED = "alert_added", "Alert added"
+    ALERT_REFIRED = "alert_refired", "Alert fired again"
+    ALERT_RESOLVED = "alert_resolved", "Alert resolved"
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    UNACKNOWLEDGED = "unacknowledged", "Acknowledgement taken back"
+    SNOOZED = "snoozed", "Snoozed"
+    WOKEN = "woken", "Snooze ended"
+    RESOLVED = "resolved", "Resolved"
+    REOPENED = "reopened", "Reopened"
+    SEVERITY_CHANGED = "severity_changed", "Severity changed"
+    NOTE = "note", "Note"
+    REASSIGNED = "reassigned", "Reassigned"
+    ESCALATION_STARTED = "escalation_started", "Escalation started"
+    ESCALATED = "escalated", "Escalated by hand"
+    STEP_REACHED = "step_reached", "Escalation step"
+    ESCALATION_EXHAUSTED = "escalation_exhausted", "Escalation ended without an answer"
+    NOBODY_TO_PAGE = "nobody_to_page", "Nobody to page"
+    PAGE_SENT = "page_sent", "Page sent"
+    PAGE_FAILED = "page_failed", "Page failed"

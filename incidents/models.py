@@ -1,0 +1,182 @@
+"""Incidents and their timeline."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import Case, F, Func, IntegerField, Q, Value, When
+from django.urls import reverse
+
+from openalert.base import BaseModel
+from teams.models import Service, Team
+
+from .enums import SEVERITIES, TRANSITIONS, ActorKind, Kind, Severity, Status
+from .exceptions import InvalidTransition
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.contrib.auth.models import AnonymousUser
+
+    from teams.models import User
+
+NUMBER_SEQUENCE = "incidents_incident_number_seq"
+
+
+class IncidentQuerySet(models.QuerySet["Incident"]):
+    def visible_to(self, user: "User | AnonymousUser") -> "IncidentQuerySet":
+        """Those about services of the teams that `user` belongs to; all of them for a superuser."""
+        return self.filter(service__team__in=Team.objects.visible_to(user))
+
+    def unresolved(self) -> "IncidentQuerySet":
+        return self.exclude(status=Status.RESOLVED)
+
+    def with_severity_rank(self) -> "IncidentQuerySet":
+        """Adds `severity_rank`, 0 for critical."""
+        return self.annotate(
+            severity_rank=Case(
+                *(When(severity=severity, then=Value(severity.rank)) for severity in SEVERITIES),
+                output_field=IntegerField(),
+            )
+        )
+
+
+class Incident(BaseModel):
+    """Something that a team has to deal with: what responders acknowledge and resolve.
+
+    Written only by incidents.lifecycle, which locks the row first.
+    """
+
+    number = models.BigIntegerField(
+        unique=True,
+        editable=False,
+        db_default=Func(Value(NUMBER_SEQUENCE), function="nextval", output_field=models.BigIntegerField()),
+        help_text="What people call it: #42.",
+    )
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="incidents")
+    title = models.CharField(max_length=1024)
+    severity = models.CharField(max_length=16, choices=Severity, default=Severity.HIGH)
+    status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
+    grouping_key = models.CharField(
+        max_length=128, blank=True, editable=False, help_text="New alerts with the same key may join."
+    )
+    opened_at = models.DateTimeField()
+    last_alert_at = models.DateTimeField(help_text="When the newest of its alerts arrived.")
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="assigned_incidents",
+    )
+    snoozed_until = models.DateTimeField(null=True, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    objects = IncidentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-opened_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="incident_status_known"),
+            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="incident_severity_known"),
+            models.CheckConstraint(
+                condition=Q(status=Status.RESOLVED, resolved_at__isnull=False)
+                | (~Q(status=Status.RESOLVED) & Q(resolved_at__isnull=True)),
+                name="incident_resolved_at_iff_resolved",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=Status.SNOOZED, snoozed_until__isnull=False)
+                | (~Q(status=Status.SNOOZED) & Q(snoozed_until__isnull=True)),
+                name="incident_snoozed_until_iff_snoozed",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.ACKNOWLEDGED) | Q(acknowledged_at__isnull=False),
+                name="incident_acknowledged_at_when_acknowledged",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["service", "grouping_key", "-last_alert_at"],
+                condition=~Q(status=Status.RESOLVED),
+                name="incident_to_join",
+            ),
+            models.Index(
+                fields=["-opened_at"], condition=~Q(status=Status.RESOLVED), name="incident_unresolved"
+            ),
+            models.Index(fields=["service", "-opened_at"], name="incident_by_service"),
+            models.Index(
+                fields=["snoozed_until"], condition=Q(status=Status.SNOOZED), name="incident_snoozed"
+            ),
+            GinIndex(fields=["title"], opclasses=["gin_trgm_ops"], name="incident_title_trigram"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.title}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("incident", args=[self.number])
+
+    @property
+    def is_resolved(self) -> bool:
+        return self.status == Status.RESOLVED
+
+    @property
+    def needs_paging(self) -> bool:
+        """Nobody has answered yet: pages may go out."""
+        return self.status == Status.OPEN
+
+    def can_become(self, status: Status) -> bool:
+        return status in TRANSITIONS[Status(self.status)]
+
+    def move_to(self, status: Status, *, at: "datetime", by: "User | None" = None) -> None:
+        """Set the status and the instants that hang on it; does not save.
+
+        Raises InvalidTransition when the table of transitions has no such step.
+        """
+        if not self.can_become(status):
+            raise InvalidTransition(number=self.number, status=self.status, wanted=status)
+        self.status = status
+        self.snoozed_until = None
+        self.resolved_at, self.resolved_by = (at, by) if status == Status.RESOLVED else (None, None)
+        if status == Status.ACKNOWLEDGED:
+            self.acknowledged_at, self.acknowledged_by = at, by
+        elif status == Status.OPEN:
+            self.acknowledged_at, self.acknowledged_by = None, None
+
+
+class TimelineEntry(models.Model):
+    """One line of an incident's story. Never changed, never removed; `id` is the order of telling."""
+
+    id = models.BigAutoField(primary_key=True)
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="timeline")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=32, choices=Kind)
+    actor_kind = models.CharField(max_length=16, choices=ActorKind, default=ActorKind.SYSTEM)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    actor_name = models.CharField(max_length=160, blank=True, help_text="As it was at the time.")
+    via = models.CharField(max_length=32, blank=True, help_text="The door: web, api, email, sms, …")
+    data = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "timeline entries"
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="timeline_kind_known"),
+            models.CheckConstraint(
+                condition=Q(actor_kind__in=ActorKind.values), name="timeline_actor_kind_known"
+            ),
+        ]
+        indexes = [models.Index(F("incident"), F("id").desc(), name="timeline_by_incident")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} ({self.actor_name or self.get_actor_kind_display()})"

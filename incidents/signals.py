@@ -1,0 +1,16 @@
+"""Facts about incidents, told inside the transaction that made them.
+
+Each is sent with `incidents` (a list of Incident, rows locked) and `actor` (incidents.timeline.Actor).
+Receivers write rows only: one that fails rolls the transition back.
+"""
+
+from django.dispatch import Signal
+
+incidents_opened = Signal()
+incidents_acknowledged = Signal()
+incidents_unacknowledged = Signal()
+incidents_snoozed = Signal()
+incidents_woken = Signal()
+incidents_resolved = Signal()
+incidents_reopened = Signal()
+incidents_severity_changed = Signal()

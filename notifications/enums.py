@@ -1,0 +1,33 @@
+"""Choices of the notifications app."""
+
+from django.db import models
+
+
+class Channel(models.TextChoices):
+    """By what a page travels; each has a transport of the same name."""
+
+    IN_APP = "in_app", "In the app"
+    EMAIL = "email", "Email"
+
+
+class NotificationStatus(models.TextChoices):
+    PENDING = "pending", "Waiting"
+    SENDING = "sending", "Being sent"
+    SENT = "sent", "Sent"
+    DEAD = "dead", "Failed for good"
+    CANCELLED = "cancelled", "No longer needed"
+
+
+UNFINISHED = (NotificationStatus.PENDING, NotificationStatus.SENDING)
+
+
+class Purpose(models.TextChoices):
+    PAGE = "page", "Page"
+    TEST = "test", "Test page"
+
+
+class AttemptStatus(models.TextChoices):
+    STARTED = "started", "Started"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Failed"
+    ABANDONED = "abandoned", "Abandoned: the sender died or was too slow"

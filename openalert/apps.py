@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class OpenAlertConfig(AppConfig):
+    name = "openalert"
+    verbose_name = "OpenAlert"

@@ -1,0 +1,54 @@
+"""One id per request, accepted or made, returned and shown with every error."""
+
+import re
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse
+
+from openalert.ids import uuid7
+
+HEADER = "X-Correlation-ID"
+# What a client sends ends up in our logs: accept only what cannot break a line.
+ACCEPTED = re.compile(r"[A-Za-z0-9._:-]{8,128}")
+
+current: ContextVar[str] = ContextVar("correlation_id", default="")
+
+
+def accept_or_make(given: str | None) -> str:
+    """The id that the client sent, when it is 8 to 128 harmless characters; a new one otherwise."""
+    return given if given and ACCEPTED.fullmatch(given) else str(uuid7())
+
+
+class CorrelationIdMiddleware:
+    """Sets `request.correlation_id`, the context variable, and the response's X-Correlation-ID."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        request.correlation_id = accept_or_make(request.headers.get(HEADER))  # type: ignore[attr-defined]
+        if iscoroutinefunction(self):
+            return self.handle_async(request)
+        token = current.set(request.correlation_id)  # type: ignore[attr-defined]
+        try:
+            response = self.get_response(request)
+        finally:
+            current.reset(token)
+        response[HEADER] = request.correlation_id  # type: ignore[index,attr-defined]
+        return response
+
+    async def handle_async(self, request: HttpRequest) -> HttpResponse:
+        token = current.set(request.correlation_id)  # type: ignore[attr-defined]
+        try:
+            response = await self.get_response(request)  # type: ignore[misc]
+        finally:
+            current.reset(token)
+        response[HEADER] = request.correlation_id  # type: ignore[attr-defined]
+        return response

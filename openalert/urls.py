@@ -1,0 +1,17 @@
+"""Every address of ours. Alerts come in beside this, through openalert.asgi."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("", include("openalert.api")),
+    path("", include("incidents.urls")),
+    path("", include("alerts.urls")),
+    path("", include("notifications.urls")),
+    path("", include("escalations.urls")),
+    path("", include("teams.urls")),
+]
