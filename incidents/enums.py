@@ -39,7 +39,7 @@ class Status(models.TextChoices):
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.OPEN: frozenset({Status.ACKNOWLEDGED, Status.SNOOZED, Status.RESOLVED}),
     Status.ACKNOWLEDGED: frozenset({Status.OPEN, Status.SNOOZED, Status.RESOLVED}),
-    Status.SNOOZED: frozenset({Status.OPEN, Status.ACKNOWLEDGED, Status.RESOLVED}),
+    Status.SNOOZED: frozenset({Status.OPEN, Status.ACKNOWLEDGED, Status.SNOOZED, Status.RESOLVED}),
     Status.RESOLVED: frozenset({Status.OPEN}),
 }
 

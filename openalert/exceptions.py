@@ -15,3 +15,11 @@ class OpenAlertError(Exception):
         self.detail = detail or self.detail
         self.field = field
         super().__init__(self.detail)
+
+
+class PermissionMissing(OpenAlertError):
+    """The person may see the thing but not do this with it."""
+
+    code = "permission_denied"
+    detail = "You may not do this."
+    status = 403

@@ -1,0 +1,221 @@
+"""Every change of an incident: lock, check, write, tell. Nothing else writes incidents."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from teams.models import Service
+
+from . import signals, timeline
+from .enums import Kind, Severity, Status
+from .exceptions import EmptyNote, InvalidTransition, SnoozeInThePast
+from .models import Incident, TimelineEntry
+from .timeline import SYSTEM, Actor
+
+WAKE_BATCH = 200
+
+
+def lock(incident_ids: Iterable[UUID]) -> list[Incident]:
+    """The incidents, locked until the transaction ends, in one order so that two callers cannot deadlock."""
+    return list(
+        Incident.objects.select_for_update(of=("self",))
+        .select_related("service__team")
+        .filter(pk__in=incident_ids)
+        .order_by("pk")
+    )
+
+
+def lock_one(incident_id: UUID) -> Incident:
+    """One incident, locked until the transaction ends. Raises Incident.DoesNotExist."""
+    return (
+        Incident.objects.select_for_update(of=("self",)).select_related("service__team").get(pk=incident_id)
+    )
+
+
+@transaction.atomic
+def open_incidents(
+    incidents: list[Incident], *, actor: Actor, details: dict[UUID, dict[str, object]] | None = None
+) -> list[Incident]:
+    """Write new incidents in one statement and tell: escalations are armed in this transaction.
+
+    `details` adds to an incident's timeline entry, by its id. The incidents come back with their numbers.
+    """
+    if not incidents:
+        return []
+    Incident.objects.bulk_create(incidents)
+    numbers = dict(Incident.objects.filter(pk__in=[i.pk for i in incidents]).values_list("pk", "number"))
+    for incident in incidents:
+        incident.number = numbers[incident.pk]
+    timeline.record_all(
+        timeline.entry(
+            incident,
+            Kind.OPENED,
+            actor=actor,
+            at=incident.opened_at,
+            severity=incident.severity,
+            **(details or {}).get(incident.pk, {}),
+        )
+        for incident in incidents
+    )
+    signals.incidents_opened.send(sender=Incident, incidents=incidents, actor=actor)
+    return incidents
+
+
+@transaction.atomic
+def open_by_hand(
+    *, service: Service, title: str, severity: Severity, actor: Actor, note: str = ""
+) -> Incident:
+    """A person declares an incident that no monitoring system saw; escalation starts."""
+    now = timezone.now()
+    incident = Incident(
+        service=service, title=title, severity=severity, status=Status.OPEN, opened_at=now, last_alert_at=now
+    )
+    open_incidents([incident], actor=actor)
+    if note.strip():
+        timeline.record(incident, Kind.NOTE, actor=actor, text=note.strip())
+    return incident
+
+
+@transaction.atomic
+def acknowledge(*, incident_id: UUID, actor: Actor) -> Incident:
+    """Mark the incident as being worked on; escalation stops.
+
+    Repeating it changes nothing, so a doubled click or reply is harmless.
+    Raises InvalidTransition once the incident is resolved.
+    """
+    incident = lock_one(incident_id)
+    if incident.status == Status.ACKNOWLEDGED:
+        return incident
+    incident.move_to(Status.ACKNOWLEDGED, at=timezone.now(), by=actor.user)
+    if incident.assigned_to_id is None:
+        incident.assigned_to = actor.user
+    incident.save()
+    timeline.record(incident, Kind.ACKNOWLEDGED, actor=actor)
+    signals.incidents_acknowledged.send(sender=Incident, incidents=[incident], actor=actor)
+    return incident
+
+
+@transaction.atomic
+def unacknowledge(*, incident_id: UUID, actor: Actor) -> Incident:
+    """Take the acknowledgement back; escalation starts over.
+
+    Repeating it changes nothing. Raises InvalidTransition unless the incident is acknowledged or open.
+    """
+    incident = lock_one(incident_id)
+    if incident.status == Status.OPEN:
+        return incident
+    if incident.status != Status.ACKNOWLEDGED:
+        raise InvalidTransition(number=incident.number, status=incident.status, wanted="unacknowledged")
+    incident.move_to(Status.OPEN, at=timezone.now())
+    incident.assigned_to = None
+    incident.save()
+    timeline.record(incident, Kind.UNACKNOWLEDGED, actor=actor)
+    signals.incidents_unacknowledged.send(sender=Incident, incidents=[incident], actor=actor)
+    return incident
+
+
+@transaction.atomic
+def snooze(*, incident_id: UUID, until: datetime, actor: Actor) -> Incident:
+    """Be silent until `until` (aware), then open again and page from the start.
+
+    Raises SnoozeInThePast, and InvalidTransition once the incident is resolved.
+    """
+    now = timezone.now()
+    if until <= now:
+        raise SnoozeInThePast(field="until")
+    incident = lock_one(incident_id)
+    incident.move_to(Status.SNOOZED, at=now)
+    incident.snoozed_until = until
+    incident.save()
+    timeline.record(incident, Kind.SNOOZED, actor=actor, until=until.astimezone(UTC).isoformat())
+    signals.incidents_snoozed.send(sender=Incident, incidents=[incident], actor=actor)
+    return incident
+
+
+@transaction.atomic
+def wake_snoozed(now: datetime | None = None) -> int:
+    """Open a batch of incidents whose snooze has ended; paging starts again. Returns how many."""
+    now = now or timezone.now()
+    incidents = list(
+        Incident.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("service__team")
+        .filter(status=Status.SNOOZED, snoozed_until__lte=now)
+        .order_by("pk")[:WAKE_BATCH]
+    )
+    for incident in incidents:
+        incident.move_to(Status.OPEN, at=now)
+        incident.assigned_to = None
+        incident.save()
+    if incidents:
+        timeline.record_all(timeline.entry(incident, Kind.WOKEN, at=now) for incident in incidents)
+        signals.incidents_woken.send(sender=Incident, incidents=incidents, actor=SYSTEM)
+    return len(incidents)
+
+
+def resolve(*, incident_id: UUID, actor: Actor) -> Incident:
+    """The problem is over; escalation stops and its open alerts are closed. Repeating it changes nothing."""
+    with transaction.atomic():
+        incident = lock_one(incident_id)
+        resolve_locked([incident], actor=actor)
+        return incident
+
+
+def resolve_locked(incidents: list[Incident], *, actor: Actor) -> None:
+    """Resolve incidents whose rows the caller has locked; those that are resolved already stay as they are."""
+    now = timezone.now()
+    changed = [incident for incident in incidents if incident.status != Status.RESOLVED]
+    for incident in changed:
+        incident.move_to(Status.RESOLVED, at=now, by=actor.user)
+        incident.save()
+    if changed:
+        timeline.record_all(timeline.entry(i, Kind.RESOLVED, actor=actor, at=now) for i in changed)
+        signals.incidents_resolved.send(sender=Incident, incidents=changed, actor=actor)
+
+
+@transaction.atomic
+def reopen(*, incident_id: UUID, actor: Actor) -> Incident:
+    """It was not over; escalation starts from the first step. Repeating it changes nothing.
+
+    Raises InvalidTransition when the incident is acknowledged or snoozed.
+    """
+    incident = lock_one(incident_id)
+    if incident.status == Status.OPEN:
+        return incident
+    if incident.status != Status.RESOLVED:
+        raise InvalidTransition(number=incident.number, status=incident.status, wanted="reopened")
+    incident.move_to(Status.OPEN, at=timezone.now())
+    incident.assigned_to = None
+    incident.save()
+    timeline.record(incident, Kind.REOPENED, actor=actor)
+    signals.incidents_reopened.send(sender=Incident, incidents=[incident], actor=actor)
+    return incident
+
+
+@transaction.atomic
+def change_severity(*, incident_id: UUID, severity: Severity, actor: Actor) -> Incident:
+    """Set the severity. Repeating it changes nothing."""
+    incident = lock_one(incident_id)
+    set_severity(incident, severity, actor=actor)
+    return incident
+
+
+def set_severity(incident: Incident, severity: Severity, *, actor: Actor) -> None:
+    """Set the severity of an incident whose row the caller has locked."""
+    if incident.severity == severity:
+        return
+    before, incident.severity = incident.severity, severity
+    incident.save(update_fields=["severity", "updated_at"])
+    timeline.record(incident, Kind.SEVERITY_CHANGED, actor=actor, before=before, after=severity)
+    signals.incidents_severity_changed.send(sender=Incident, incidents=[incident], actor=actor)
+
+
+@transaction.atomic
+def add_note(*, incident_id: UUID, text: str, actor: Actor) -> TimelineEntry:
+    """Write a note into the timeline, whatever the status. Raises EmptyNote."""
+    if not text.strip():
+        raise EmptyNote(field="text")
+    incident = lock_one(incident_id)
+    return timeline.record(incident, Kind.NOTE, actor=actor, text=text.strip())

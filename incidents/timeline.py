@@ -1,0 +1,125 @@
+"""The incident's story: the one source of pages, live rooms, chat posts and outgoing webhooks."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.text import Truncator
+
+from teams.models import User
+
+from . import rooms
+from .enums import ActorKind, Kind, Severity
+from .models import Incident, TimelineEntry
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who did something, and through which door (`via`: web, api, admin, email, …)."""
+
+    kind: ActorKind
+    user: User | None = None
+    name: str = ""
+    via: str = ""
+
+    @classmethod
+    def person(cls, user: User, *, via: str) -> "Actor":
+        return cls(ActorKind.USER, user=user, name=str(user), via=via)
+
+    @classmethod
+    def integration(cls, name: str, *, via: str) -> "Actor":
+        return cls(ActorKind.INTEGRATION, name=name, via=via)
+
+
+SYSTEM = Actor(ActorKind.SYSTEM, name="OpenAlert")
+
+
+def entry(
+    incident: Incident, kind: Kind, *, actor: Actor = SYSTEM, at: datetime | None = None, **data: Any
+) -> TimelineEntry:
+    """An entry that is not written yet; `data` is JSON-able and has what `sentence` shows."""
+    return TimelineEntry(
+        incident=incident,
+        kind=kind,
+        at=at or timezone.now(),
+        actor_kind=actor.kind,
+        actor=actor.user,
+        actor_name=actor.name[:160],
+        via=actor.via,
+        data=data,
+    )
+
+
+def record_all(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
+    """Write the entries in one statement and publish them to their rooms on commit."""
+    written = TimelineEntry.objects.bulk_create(entries)
+    rooms.publish_entries(written)
+    return written
+
+
+def record(
+    incident: Incident, kind: Kind, *, actor: Actor = SYSTEM, at: datetime | None = None, **data: Any
+) -> TimelineEntry:
+    """Write one entry and publish it to the incident's, service's and team's rooms on commit."""
+    return record_all([entry(incident, kind, actor=actor, at=at, **data)])[0]
+
+
+def sentence(entry: TimelineEntry) -> str:
+    """The entry in words, as plain text: “Ana Ruiz acknowledged”."""
+    return SENTENCES[Kind(entry.kind)](entry.actor_name or "Somebody", entry.data)
+
+
+def _alerts(data: dict[str, Any]) -> str:
+    count, titles = data.get("count", 1), data.get("titles", [])
+    named = ", ".join(f"“{Truncator(title).chars(80)}”" for title in titles)
+    more = count - len(titles)
+    return f"{named} and {more} more" if more > 0 and named else named or f"{count} alerts"
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _step(who: str, data: dict[str, Any]) -> str:
+    again = f" (round {data['loop'] + 1})" if data.get("loop") else ""
+    return f"Step {data['step'] + 1}{again}: paging {_names(data.get('people', [])) or 'nobody'}"
+
+
+def _snoozed(who: str, data: dict[str, Any]) -> str:
+    return f"{who} snoozed it until {datetime.fromisoformat(data['until']):%d %b %H:%M} UTC"
+
+
+def _severity(who: str, data: dict[str, Any]) -> str:
+    before, after = Severity(data["before"]), Severity(data["after"])
+    verb = "raised" if after.rank < before.rank else "lowered"
+    return f"{who} {verb} the severity from {before.label.lower()} to {after.label.lower()}"
+
+
+SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
+    Kind.OPENED: lambda who, data: f"{who} opened the incident",
+    Kind.ALERT_ADDED: lambda who, data: f"{who} sent {_alerts(data)}",
+    Kind.ALERT_REFIRED: lambda who, data: f"{who}: {_alerts(data)} fired again",
+    Kind.ALERT_RESOLVED: lambda who, data: f"{who}: {_alerts(data)} resolved",
+    Kind.ACKNOWLEDGED: lambda who, data: f"{who} acknowledged",
+    Kind.UNACKNOWLEDGED: lambda who, data: f"{who} took the acknowledgement back",
+    Kind.SNOOZED: _snoozed,
+    Kind.WOKEN: lambda who, data: "The snooze ended: paging starts again",
+    Kind.RESOLVED: lambda who, data: f"{who} resolved the incident",
+    Kind.REOPENED: lambda who, data: f"{who} reopened the incident",
+    Kind.SEVERITY_CHANGED: _severity,
+    Kind.NOTE: lambda who, data: f"{who} wrote a note",
+    Kind.REASSIGNED: lambda who, data: f"{who} reassigned it to {data['to']}",
+    Kind.ESCALATION_STARTED: lambda who, data: f"Escalation started: {data['policy']}",
+    Kind.ESCALATED: lambda who, data: f"{who} escalated to the next step",
+    Kind.STEP_REACHED: _step,
+    Kind.ESCALATION_EXHAUSTED: lambda who, data: (
+        f"Nobody answered: {data['policy']} has ended and nobody else will be paged"
+    ),
+    Kind.NOBODY_TO_PAGE: lambda who, data: f"Nobody could be paged: {data['reason']}",
+    Kind.PAGE_SENT: lambda who, data: f"Paged {data['user']} by {data['channel']}",
+    Kind.PAGE_FAILED: lambda who, data: (
+        f"Could not page {data['user']} by {data['channel']}: {data['error']}"
+    ),
+}

@@ -1,0 +1,37 @@
+"""Who may do what. Seeing is decided by the QuerySets' `visible_to`; doing, here."""
+
+from django.contrib.auth.models import AnonymousUser
+
+from openalert.exceptions import PermissionMissing
+
+from .enums import Role
+from .models import Membership, Team, User
+
+
+def has_role(user: User | AnonymousUser, team: Team, *roles: Role) -> bool:
+    """Whether `user` has one of `roles` in `team`; superusers have all, inactive people none."""
+    if not user.is_authenticated or not user.is_active:
+        return False
+    return user.is_superuser or Membership.objects.filter(user=user, team=team, role__in=roles).exists()
+
+
+def can_respond(user: User | AnonymousUser, team: Team) -> bool:
+    """May act on the team's incidents."""
+    return has_role(user, team, Role.MANAGER, Role.RESPONDER)
+
+
+def can_manage(user: User | AnonymousUser, team: Team) -> bool:
+    """May change what the team owns: services, schedules, integrations, policies, members."""
+    return has_role(user, team, Role.MANAGER)
+
+
+def require_respond(user: User | AnonymousUser, team: Team) -> None:
+    """Raises PermissionMissing unless `user` may act on the team's incidents."""
+    if not can_respond(user, team):
+        raise PermissionMissing(f"Only responders and managers of {team} may do this.")
+
+
+def require_manage(user: User | AnonymousUser, team: Team) -> None:
+    """Raises PermissionMissing unless `user` may change what the team owns."""
+    if not can_manage(user, team):
+        raise PermissionMissing(f"Only managers of {team} may do this.")
