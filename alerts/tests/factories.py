@@ -1,0 +1,47 @@
+"""Rows of the alerts app for tests. They are written as they are: no correlation, no paging."""
+
+import factory
+from django.utils import timezone
+
+from alerts.enums import AlertStatus
+from alerts.models import Alert, Integration
+from incidents.enums import Severity
+from incidents.tests.factories import IncidentFactory
+from teams.tests.factories import ServiceFactory
+
+
+class IntegrationFactory(factory.django.DjangoModelFactory):
+    """An integration whose plain key is its attribute `key`."""
+
+    class Meta:
+        model = Integration
+
+    service = factory.SubFactory(ServiceFactory)
+    name = factory.Sequence(lambda n: f"Integration {n}")
+
+    @classmethod
+    def _create(cls, model_class, *args, **kwargs):
+        key = kwargs.pop("key", None)
+        integration = model_class(*args, **kwargs)
+        integration.key = integration.set_key(key)
+        integration.save()
+        return integration
+
+
+class AlertFactory(factory.django.DjangoModelFactory):
+    """A firing alert of an open incident, its integration in the incident's service."""
+
+    class Meta:
+        model = Alert
+
+    incident = factory.SubFactory(IncidentFactory)
+    integration = factory.SubFactory(IntegrationFactory, service=factory.SelfAttribute("..incident.service"))
+    dedup_key = factory.Sequence(lambda n: f"alert-{n}")
+    title = factory.Sequence(lambda n: f"Alert {n}")
+    severity = Severity.HIGH
+    first_fired_at = factory.LazyFunction(timezone.now)
+    last_fired_at = factory.SelfAttribute("first_fired_at")
+    resolved_at = factory.LazyAttribute(
+        lambda alert: timezone.now() if alert.status == AlertStatus.RESOLVED else None
+    )
+    status = AlertStatus.FIRING
