@@ -109,7 +109,7 @@ class Alert(BaseModel):
     """
 
     integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="alerts")
-    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, null=True, related_name="alerts")
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="alerts")
     dedup_key = models.CharField(max_length=512)
     is_current = models.BooleanField(default=True)
     status = models.CharField(max_length=16, choices=AlertStatus, default=AlertStatus.FIRING)

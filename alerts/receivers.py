@@ -1,5 +1,44 @@
-"""Handlers of lower apps' facts."""
+"""Answers to incidents' facts: an incident takes its alerts with it."""
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from incidents import signals
+from incidents.models import Incident
+
+from .enums import AlertStatus
+from .models import Alert
 
 
 def connect() -> None:
-    pass
+    signals.incidents_resolved.connect(close_alerts)
+    signals.incidents_reopened.connect(take_alerts_back)
+
+
+def close_alerts(incidents: list[Incident], **kwargs: Any) -> None:
+    """The problem is over: its alerts are closed, and what fires from now on is a new problem."""
+    now = timezone.now()
+    alerts = Alert.objects.filter(incident__in=incidents, is_current=True)
+    # In the order in which intake locks them.
+    ids = list(alerts.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    Alert.objects.filter(pk__in=ids, status=AlertStatus.FIRING).update(
+        status=AlertStatus.RESOLVED, resolved_at=now, is_current=False, updated_at=now
+    )
+    Alert.objects.filter(pk__in=ids, is_current=True).update(is_current=False, updated_at=now)
+
+
+def take_alerts_back(incidents: list[Incident], **kwargs: Any) -> None:
+    """The incident goes on: events with its alerts' keys come to it again, unless a newer alert has them."""
+    newer = Alert.objects.filter(
+        integration=OuterRef("integration"), dedup_key=OuterRef("dedup_key"), is_current=True
+    )
+    latest = (
+        Alert.objects.filter(incident__in=incidents)
+        .filter(~Exists(newer))
+        .order_by("integration", "dedup_key", "-last_fired_at")
+        .distinct("integration", "dedup_key")
+        .values_list("pk", flat=True)
+    )
+    Alert.objects.filter(pk__in=list(latest)).update(is_current=True, updated_at=timezone.now())

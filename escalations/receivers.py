@@ -1,5 +1,39 @@
-"""Handlers of lower apps' facts."""
+"""Answers to incidents' facts: what starts an escalation and what stops it."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from incidents import signals
+from incidents.models import Incident
+
+from . import engine
 
 
 def connect() -> None:
-    pass
+    for signal in (
+        signals.incidents_opened,
+        signals.incidents_unacknowledged,
+        signals.incidents_woken,
+        signals.incidents_reopened,
+    ):
+        signal.connect(start_escalation)
+    signals.incidents_acknowledged.connect(stop_for_acknowledged)
+    signals.incidents_snoozed.connect(stop_for_snoozed)
+    signals.incidents_resolved.connect(stop_for_resolved)
+
+
+def start_escalation(incidents: list[Incident], **kwargs: Any) -> None:
+    engine.start(incidents, now=timezone.now())
+
+
+def stop_for_acknowledged(incidents: list[Incident], **kwargs: Any) -> None:
+    engine.stop(incidents, reason="acknowledged", now=timezone.now())
+
+
+def stop_for_snoozed(incidents: list[Incident], **kwargs: Any) -> None:
+    engine.stop(incidents, reason="snoozed", now=timezone.now())
+
+
+def stop_for_resolved(incidents: list[Incident], **kwargs: Any) -> None:
+    engine.stop(incidents, reason="resolved", now=timezone.now())

@@ -58,7 +58,7 @@ class Kind(models.TextChoices):
     ALERT_REFIRED = "alert_refired", "Alert fired again"
     ALERT_RESOLVED = "alert_resolved", "Alert resolved"
     ACKNOWLEDGED = "acknowledged", "Acknowledged"
-    UNACKNOWLEDGED = "unacknowledged", "Acknowledgement taken back"
+    UNACKNOWLEDGED = "unacknowledged", "Put back to open"
     SNOOZED = "snoozed", "Snoozed"
     WOKEN = "woken", "Snooze ended"
     RESOLVED = "resolved", "Resolved"

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from teams.models import Service
+from teams.models import Service, User
 
 from . import signals, timeline
 from .enums import Kind, Severity, Status
@@ -19,9 +19,12 @@ WAKE_BATCH = 200
 
 
 def lock(incident_ids: Iterable[UUID]) -> list[Incident]:
-    """The incidents, locked until the transaction ends, in one order so that two callers cannot deadlock."""
+    """The incidents, locked until the transaction ends, in one order so that two callers cannot deadlock.
+
+    The lock is FOR NO KEY UPDATE: rows that only point at the incident can be inserted meanwhile.
+    """
     return list(
-        Incident.objects.select_for_update(of=("self",))
+        Incident.objects.select_for_update(of=("self",), no_key=True)
         .select_related("service__team")
         .filter(pk__in=incident_ids)
         .order_by("pk")
@@ -31,7 +34,9 @@ def lock(incident_ids: Iterable[UUID]) -> list[Incident]:
 def lock_one(incident_id: UUID) -> Incident:
     """One incident, locked until the transaction ends. Raises Incident.DoesNotExist."""
     return (
-        Incident.objects.select_for_update(of=("self",)).select_related("service__team").get(pk=incident_id)
+        Incident.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("service__team")
+        .get(pk=incident_id)
     )
 
 
@@ -100,14 +105,14 @@ def acknowledge(*, incident_id: UUID, actor: Actor) -> Incident:
 
 @transaction.atomic
 def unacknowledge(*, incident_id: UUID, actor: Actor) -> Incident:
-    """Take the acknowledgement back; escalation starts over.
+    """Take the acknowledgement or the snooze back; escalation starts over.
 
-    Repeating it changes nothing. Raises InvalidTransition unless the incident is acknowledged or open.
+    Repeating it changes nothing. Raises InvalidTransition once the incident is resolved.
     """
     incident = lock_one(incident_id)
     if incident.status == Status.OPEN:
         return incident
-    if incident.status != Status.ACKNOWLEDGED:
+    if incident.status == Status.RESOLVED:
         raise InvalidTransition(number=incident.number, status=incident.status, wanted="unacknowledged")
     incident.move_to(Status.OPEN, at=timezone.now())
     incident.assigned_to = None
@@ -140,7 +145,7 @@ def wake_snoozed(now: datetime | None = None) -> int:
     """Open a batch of incidents whose snooze has ended; paging starts again. Returns how many."""
     now = now or timezone.now()
     incidents = list(
-        Incident.objects.select_for_update(of=("self",), skip_locked=True)
+        Incident.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
         .select_related("service__team")
         .filter(status=Status.SNOOZED, snoozed_until__lte=now)
         .order_by("pk")[:WAKE_BATCH]
@@ -210,6 +215,21 @@ def set_severity(incident: Incident, severity: Severity, *, actor: Actor) -> Non
     incident.save(update_fields=["severity", "updated_at"])
     timeline.record(incident, Kind.SEVERITY_CHANGED, actor=actor, before=before, after=severity)
     signals.incidents_severity_changed.send(sender=Incident, incidents=[incident], actor=actor)
+
+
+def assign_locked(incident: Incident, *, user: User | None, to: str, actor: Actor) -> None:
+    """Hand an incident, whose row the caller has locked, to a person or (`user` None) to whom `to` names.
+
+    An acknowledged or snoozed incident is open again: whoever gets it is to answer for themselves. The
+    caller starts the paging. Raises InvalidTransition once the incident is resolved.
+    """
+    if incident.status != Status.OPEN:
+        if incident.is_resolved:
+            raise InvalidTransition(number=incident.number, status=incident.status, wanted="reassigned")
+        incident.move_to(Status.OPEN, at=timezone.now())
+    incident.assigned_to = user
+    incident.save()
+    timeline.record(incident, Kind.REASSIGNED, actor=actor, to=to)
 
 
 @transaction.atomic

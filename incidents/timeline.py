@@ -103,7 +103,7 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.ALERT_REFIRED: lambda who, data: f"{who}: {_alerts(data)} fired again",
     Kind.ALERT_RESOLVED: lambda who, data: f"{who}: {_alerts(data)} resolved",
     Kind.ACKNOWLEDGED: lambda who, data: f"{who} acknowledged",
-    Kind.UNACKNOWLEDGED: lambda who, data: f"{who} took the acknowledgement back",
+    Kind.UNACKNOWLEDGED: lambda who, data: f"{who} put it back to open",
     Kind.SNOOZED: _snoozed,
     Kind.WOKEN: lambda who, data: "The snooze ended: paging starts again",
     Kind.RESOLVED: lambda who, data: f"{who} resolved the incident",

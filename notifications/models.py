@@ -112,6 +112,7 @@ class Notification(BaseModel):
     status = models.CharField(max_length=16, choices=NotificationStatus, default=NotificationStatus.PENDING)
     due_at = models.DateTimeField(help_text="Not to be sent before.")
     wake_at = models.DateTimeField(help_text="When the sweep looks at it again.")
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     attempt_count = models.PositiveSmallIntegerField(default=0)
     last_error = models.TextField(blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)

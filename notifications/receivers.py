@@ -1,5 +1,19 @@
-"""Handlers of lower apps' facts."""
+"""Answers to incidents' facts: once somebody has answered, pages that wait are dropped."""
+
+from typing import Any
+
+from incidents import signals
+from incidents.models import Incident
+
+from . import outbox
+
+ANSWERED = (signals.incidents_acknowledged, signals.incidents_snoozed, signals.incidents_resolved)
 
 
 def connect() -> None:
-    pass
+    for signal in ANSWERED:
+        signal.connect(drop_waiting_pages)
+
+
+def drop_waiting_pages(incidents: list[Incident], **kwargs: Any) -> None:
+    outbox.cancel_pages(incidents)

@@ -145,7 +145,7 @@ class Migration(migrations.Migration):
                             ("alert_refired", "Alert fired again"),
                             ("alert_resolved", "Alert resolved"),
                             ("acknowledged", "Acknowledged"),
-                            ("unacknowledged", "Acknowledgement taken back"),
+                            ("unacknowledged", "Put back to open"),
                             ("snoozed", "Snoozed"),
                             ("woken", "Snooze ended"),
                             ("resolved", "Resolved"),

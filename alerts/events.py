@@ -1,0 +1,56 @@
+"""What every format is translated into, and what may be wrong with a single alert."""
+
+from typing import Any
+
+import msgspec
+
+from incidents.enums import Severity
+
+from .enums import AlertStatus
+
+MAX_DEDUP_KEY = 512
+MAX_TITLE = 1024
+MAX_SOURCE = 255
+
+
+class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a monitoring system says about one of its problems.
+
+    `name` is the alert's kind (Prometheus: alertname), for grouping; `labels` are its dimensions; `metadata`
+    is all else that was sent, to be shown. Title and severity of a resolve are not used.
+    """
+
+    dedup_key: str
+    status: AlertStatus
+    title: str
+    severity: Severity
+    name: str
+    source: str = ""
+    labels: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
+
+
+class EventFault(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one alert of a payload cannot be taken; `index` is its place in the list, from 0."""
+
+    code: str
+    detail: str
+    field: str | None = None
+    index: int | None = None
+
+
+class InvalidEvent(Exception):
+    """Raised while one alert is being read; holds its fault."""
+
+    def __init__(self, code: str, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.fault = EventFault(code=code, detail=detail, field=field)
+
+
+def find_nul(value: Any) -> bool:
+    """Whether any text in a JSON value holds U+0000, which PostgreSQL cannot store."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(find_nul(key) or find_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(find_nul, value))

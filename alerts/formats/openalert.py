@@ -1,0 +1,114 @@
+"""OpenAlert's own format, POST /api/v1/alerts: one alert, a list, or {"alerts": [...]}.
+
+    {"external_id": "disk-db1", "title": "Disk full on db1", "severity": "critical", "source": "cron",
+     "status": "firing", "metadata": {"tags": {"host": "db1"}, "runbook": "https://…"}}
+
+Only the title is required. Without `external_id` each firing alert is a problem of its own. `severity` is
+critical, high (when left out), medium or low. `metadata.tags`, an object or a list such as
+["host:db1", "prod"], gives the labels.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from django.db.models import TextChoices
+
+from alerts.enums import AlertStatus
+from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE, AlertEvent, EventFault, InvalidEvent, find_nul
+from alerts.exceptions import MalformedPayload
+from incidents.enums import Severity
+from openalert.ids import uuid7
+
+Choice = TypeVar("Choice", bound=TextChoices)
+
+FIELDS = ("external_id", "title", "severity", "source", "metadata", "status")
+
+
+def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFault]:
+    """The alerts of a payload in their order, each as an event or as what is wrong with it.
+
+    Raises MalformedPayload when the payload is neither an object nor a list.
+    """
+    if isinstance(payload, dict) and set(payload) == {"alerts"}:
+        payload = payload["alerts"]
+        if not isinstance(payload, list):
+            raise MalformedPayload("“alerts” must be a list of alerts.", field="alerts")
+    if isinstance(payload, dict):
+        return [_read_one(payload, None)]
+    if isinstance(payload, list):
+        return [_read_one(item, index) for index, item in enumerate(payload)]
+    raise MalformedPayload("Send one alert as a JSON object, or a list of them.")
+
+
+def _read_one(item: Any, index: int | None) -> AlertEvent | EventFault:
+    try:
+        return _event(item)
+    except InvalidEvent as error:
+        fault = error.fault
+        return EventFault(code=fault.code, detail=fault.detail, field=fault.field, index=index)
+
+
+def _event(item: Any) -> AlertEvent:
+    if not isinstance(item, dict):
+        raise InvalidEvent("invalid", "An alert must be a JSON object.")
+    for unknown in item.keys() - set(FIELDS):
+        raise InvalidEvent(
+            "unknown_field", f"There is no such field; known are {', '.join(FIELDS)}.", field=unknown[:100]
+        )
+    if find_nul(item):
+        raise InvalidEvent("invalid", "Text must not contain the character U+0000.")
+    status = _choice(item, "status", AlertStatus, AlertStatus.FIRING)
+    firing = status == AlertStatus.FIRING
+    dedup_key = _text(item, "external_id", MAX_DEDUP_KEY, required=not firing) or str(uuid7())
+    title = _text(item, "title", MAX_TITLE, required=firing)
+    metadata = item.get("metadata")
+    if metadata is None:
+        metadata = {}
+    elif not isinstance(metadata, dict):
+        raise InvalidEvent("invalid", "This must be a JSON object.", field="metadata")
+    return AlertEvent(
+        dedup_key=dedup_key,
+        status=status,
+        title=title,
+        severity=_choice(item, "severity", Severity, Severity.HIGH),
+        source=_text(item, "source", MAX_SOURCE, required=False),
+        name=title,
+        labels=_labels(metadata.get("tags")),
+        metadata=metadata,
+    )
+
+
+def _text(item: dict[str, Any], field: str, limit: int, *, required: bool) -> str:
+    value = item.get(field)
+    if value is None and not required:
+        return ""
+    if value is None:
+        raise InvalidEvent("required", "This field is required.", field=field)
+    if not isinstance(value, str):
+        raise InvalidEvent("invalid", "This must be a string.", field=field)
+    value = value.strip()
+    if required and not value:
+        raise InvalidEvent("blank", "This must not be empty.", field=field)
+    if len(value) > limit:
+        raise InvalidEvent("max_length", f"This must have at most {limit} characters.", field=field)
+    return value
+
+
+def _choice(item: dict[str, Any], field: str, choices: type[Choice], default: Choice) -> Choice:
+    value = item.get(field)
+    if value is None:
+        return default
+    if isinstance(value, str) and value in choices.values:
+        return choices(value)
+    raise InvalidEvent("invalid_choice", f"This must be one of {', '.join(choices.values)}.", field=field)
+
+
+def _labels(tags: Any) -> dict[str, str]:
+    """Tags as labels: {"host": "db1"} as it is, "host:db1" split at the first colon, "prod" as prod=true."""
+    if isinstance(tags, dict):
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in tags.items()}
+    if not isinstance(tags, list):
+        return {}
+    pairs = (str(tag).partition(":") for tag in tags if isinstance(tag, str))
+    return {key: value if colon else "true" for key, colon, value in pairs}

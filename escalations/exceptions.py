@@ -1,0 +1,17 @@
+"""Named failures of the escalations app."""
+
+from openalert.exceptions import OpenAlertError
+
+
+class NothingToEscalate(OpenAlertError):
+    """There is no step to go on to: the incident is resolved, or no policy is in charge of it."""
+
+    code = "nothing_to_escalate"
+    detail = "There is nobody to escalate to."
+    status = 409
+
+
+class ReassignToOne(OpenAlertError):
+    code = "reassign_to_one"
+    detail = "Name either a person or an escalation policy."
+    status = 400

@@ -1,0 +1,19 @@
+"""Celery's doors into the outbox."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from . import outbox
+
+
+@shared_task
+def deliver(notification_id: str) -> None:
+    """Send one notification. Being lost or doubled is harmless: the row is the truth."""
+    outbox.deliver(UUID(notification_id))
+
+
+@shared_task
+def sweep() -> None:
+    """Every second: wake what is due."""
+    outbox.sweep()

@@ -1,0 +1,30 @@
+"""What a transport is: it hands a message over, or raises a DeliveryError that knows if it is permanent."""
+
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from teams.models import User
+
+
+@dataclass(frozen=True)
+class Message:
+    """A notification, rendered. `subject` is one line; `html` may be empty; `href` is absolute."""
+
+    notification_id: UUID
+    user: User
+    address: str
+    subject: str
+    text: str
+    html: str
+    href: str
+    severity: str
+
+
+class Transport(Protocol):
+    def send(self, message: Message) -> str:
+        """Hand the message over and return the provider's id for it, "" when there is none.
+
+        Blocks at most as long as the outbox's lease. Raises DeliveryError.
+        """
+        ...
