@@ -17,11 +17,6 @@ class IntegrationDisabled(OpenAlertError):
     status = 403
 
 
-class WrongSource(OpenAlertError):
-    code = "wrong_source"
-    status = 403
-
-
 class MalformedPayload(OpenAlertError):
     """The body as a whole cannot be read, so nothing of it is stored."""
 

@@ -1,0 +1,31 @@
+"""The web process: alerts to their door, WebSockets to the live rooms, all else to Django."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openalert.settings")
+django_application = get_asgi_application()
+
+# What follows imports models, so it must come after the line above.
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope  # noqa: E402
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import URLRouter  # noqa: E402
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from django.urls import path  # noqa: E402
+
+from alerts import door  # noqa: E402
+from incidents.consumers import LiveConsumer  # noqa: E402
+
+intake_application = door.Door()
+live_application = AllowedHostsOriginValidator(
+    AuthMiddlewareStack(URLRouter([path("ws/live/", LiveConsumer.as_asgi())]))
+)
+
+
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    if scope["type"] == "http":
+        handler = intake_application if door.takes(scope) else django_application
+        await handler(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await live_application(scope, receive, send)
