@@ -15,3 +15,9 @@ class ReassignToOne(OpenAlertError):
     code = "reassign_to_one"
     detail = "Name either a person or an escalation policy."
     status = 400
+
+
+class NotTheTeamsRules(OpenAlertError):
+    code = "not_the_teams_rules"
+    detail = "Name each routing rule of the team exactly once."
+    status = 400

@@ -138,6 +138,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
     },
+    "snoozes that end": {
+        "task": "incidents.tasks.wake_snoozed",
+        "schedule": timedelta(seconds=1),
+        "options": {"expires": 2},
+    },
     "outbox sweep": {
         "task": "notifications.tasks.sweep",
         "schedule": timedelta(seconds=1),
@@ -151,8 +156,93 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "DEFAULT_PARSER_CLASSES": ["openalert.rest.parsers.LimitedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_FILTER_BACKENDS": [
+        "django_filters.rest_framework.DjangoFilterBackend",
+        "openalert.rest.filters.SearchFilter",
+        "openalert.rest.filters.OrderingFilter",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "openalert.rest.pagination.CursorPagination",
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.ScopedRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"sign_in": "30/min", "test_page": "10/min"},
+    "DEFAULT_SCHEMA_CLASS": "openalert.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+DRF_STANDARDIZED_ERRORS = {
+    "EXCEPTION_HANDLER_CLASS": "openalert.rest.errors.Handler",
+    "EXCEPTION_FORMATTER_CLASS": "openalert.rest.errors.Formatter",
+}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(hours=1),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "CHECK_REVOKE_TOKEN": True,  # a new password makes the old one's tokens void
+    "UPDATE_LAST_LOGIN": True,
+    "USER_ID_CLAIM": "sub",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "OpenAlert",
+    "VERSION": "1",
+    "DESCRIPTION": (
+        "Everything that the pages do, for programs.\n\n"
+        "Sign in with `POST /api/v1/auth/token` and send the access token as `Authorization: Bearer …`, or use "
+        "the session of the pages. Alerts come in with an integration key instead. What you may not see does "
+        "not exist (404). Every error has the shape `Error`."
+    ),
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "Severity": "incidents.enums.Severity",
+        "Urgency": "incidents.enums.Urgency",
+        "IncidentStatus": "incidents.enums.Status",
+        "TimelineKind": "incidents.enums.Kind",
+        "ActorKind": "incidents.enums.ActorKind",
+        "AlertStatus": "alerts.enums.AlertStatus",
+        "AlertSource": "alerts.enums.Source",
+        "AlertGrouping": "alerts.enums.Grouping",
+        "Channel": "notifications.enums.Channel",
+        "NotificationStatus": "notifications.enums.NotificationStatus",
+        "NotificationPurpose": "notifications.enums.Purpose",
+        "AttemptStatus": "notifications.enums.AttemptStatus",
+        "EscalationTargetKind": "escalations.enums.TargetKind",
+        "EscalationRunStatus": "escalations.enums.RunStatus",
+        "Role": "teams.enums.Role",
+        "Rotation": "teams.enums.Rotation",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "alerts.api.document.add_intake",
+    ],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "filter": True},
+    "TAGS": [
+        {"name": "auth", "description": "Tokens."},
+        {"name": "me", "description": "The person who asks."},
+        {"name": "incidents", "description": "What responders acknowledge and resolve."},
+        {"name": "alerts", "description": "What monitoring systems sent."},
+        {"name": "integrations", "description": "Doors for monitoring systems, and their keys."},
+        {"name": "on-call", "description": "Who is on call now."},
+        {"name": "schedules", "description": "On-call schedules: rotations in layers."},
+        {"name": "schedule-overrides", "description": "Somebody else for a while."},
+        {"name": "escalation-policies", "description": "Whom to page, in what order."},
+        {"name": "routing-rules", "description": "Which policy deals with which incident."},
+        {"name": "escalation-runs", "description": "Policies being carried out."},
+        {"name": "notifications", "description": "Pages, and the attempts to deliver them."},
+        {"name": "contact-methods", "description": "How you are reached."},
+        {"name": "notification-rules", "description": "By which method, and after how long."},
+        {"name": "services", "description": "What teams run."},
+        {"name": "teams", "description": "Who owns things."},
+        {"name": "memberships", "description": "Who belongs to which team."},
+        {"name": "users", "description": "The people you share a team with."},
+    ],
 }
 
 EMAIL_BACKEND = "notifications.mailbox.MailboxBackend"

@@ -15,3 +15,8 @@ urlpatterns = [
     path("", include("escalations.urls")),
     path("", include("teams.urls")),
 ]
+
+handler400 = "openalert.error_shape.bad_request"
+handler403 = "openalert.error_shape.permission_denied"
+handler404 = "openalert.error_shape.page_not_found"
+handler500 = "openalert.error_shape.server_error"

@@ -1,8 +1,9 @@
 """Reads over several tables."""
 
-from django.db.models import Prefetch, QuerySet
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
-from .models import Override, Participant, Schedule
+from .models import Membership, Override, Participant, Schedule, Team, User
 
 
 def with_rotation(schedules: QuerySet[Schedule]) -> QuerySet[Schedule]:
@@ -12,3 +13,13 @@ def with_rotation(schedules: QuerySet[Schedule]) -> QuerySet[Schedule]:
         Prefetch("layers__participants", Participant.objects.select_related("user")),
         Prefetch("overrides", Override.objects.select_related("user")),
     )
+
+
+def people_visible_to(user: User | AnonymousUser) -> QuerySet[User]:
+    """The asker and everybody who shares a team with them; everybody for a superuser, none for nobody."""
+    if not user.is_authenticated:
+        return User.objects.none()
+    if user.is_superuser:
+        return User.objects.all()
+    shared = Membership.objects.filter(user=OuterRef("pk"), team__in=Team.objects.visible_to(user))
+    return User.objects.filter(Q(pk=user.pk) | Exists(shared))

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from escalations.enums import RunStatus, TargetKind
 from escalations.models import EscalationPolicy, EscalationRun, EscalationStep, RoutingRule, StepTarget
+from escalations.snapshot import of_policy
 from incidents.tests.factories import IncidentFactory
 from teams.models import Schedule, Team
 from teams.tests.factories import TeamFactory, UserFactory
@@ -70,7 +71,7 @@ class RoutingRuleFactory(factory.django.DjangoModelFactory):
 
 
 class RunFactory(factory.django.DjangoModelFactory):
-    """A running escalation of an incident by a policy of its team that has no steps, due now."""
+    """A running escalation of an incident by a policy of its team, due now."""
 
     class Meta:
         model = EscalationRun
@@ -81,9 +82,7 @@ class RunFactory(factory.django.DjangoModelFactory):
     incident = factory.SubFactory(IncidentFactory)
     policy = factory.SubFactory(PolicyFactory, team=factory.SelfAttribute("..incident.service.team"))
     status = RunStatus.RUNNING
-    snapshot = factory.LazyAttribute(
-        lambda run: {"policy": run.policy.name, "repeat_count": run.policy.repeat_count, "steps": []}
-    )
+    snapshot = factory.LazyAttribute(lambda run: of_policy(run.policy))
     priority = factory.LazyAttribute(lambda run: run.incident.severity.rank)
     due_at = factory.LazyAttribute(lambda run: timezone.now() if run.is_running else None)
     ended_at = factory.LazyAttribute(lambda run: None if run.is_running else timezone.now())

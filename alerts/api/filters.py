@@ -1,0 +1,36 @@
+import django_filters as filters
+
+from alerts.enums import AlertStatus, Source
+from alerts.models import Alert, Integration
+from incidents.enums import Severity
+
+
+class IntegrationFilter(filters.FilterSet):
+    service = filters.UUIDFilter(field_name="service_id")
+    team = filters.UUIDFilter(field_name="service__team_id")
+    source = filters.MultipleChoiceFilter(choices=Source.choices)
+    is_enabled = filters.BooleanFilter()
+
+    class Meta:
+        model = Integration
+        fields = ["service", "team", "source", "is_enabled"]
+
+
+class AlertFilter(filters.FilterSet):
+    status = filters.MultipleChoiceFilter(choices=AlertStatus.choices)
+    severity = filters.MultipleChoiceFilter(choices=Severity.choices)
+    is_current = filters.BooleanFilter()
+    dedup_key = filters.CharFilter()
+    integration = filters.UUIDFilter(field_name="integration_id")
+    incident = filters.UUIDFilter(field_name="incident_id")
+    service = filters.UUIDFilter(field_name="integration__service_id")
+    team = filters.UUIDFilter(field_name="integration__service__team_id")
+    fired_after = filters.IsoDateTimeFilter(field_name="last_fired_at", lookup_expr="gte")
+    fired_before = filters.IsoDateTimeFilter(field_name="first_fired_at", lookup_expr="lt")
+
+    class Meta:
+        model = Alert
+        fields = [
+            "status", "severity", "is_current", "dedup_key", "integration", "incident", "service", "team",
+            "fired_after", "fired_before",
+        ]  # fmt: skip

@@ -1,0 +1,66 @@
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ReadOnlyModelViewSet
+
+from alerts.models import Alert, Integration
+from incidents.api.lookup import incident_to_see
+from teams.api.scoping import TeamOwnedViewSet
+
+from . import filters, serializers
+
+ALERTS = Alert.objects.select_related("integration__service__team", "incident")
+
+
+class IntegrationViewSet(TeamOwnedViewSet):
+    """Doors for monitoring systems. Removing one removes its alerts; switching it off keeps them."""
+
+    queryset = Integration.objects.select_related("service__team")
+    serializer_class = serializers.IntegrationSerializer
+    filterset_class = filters.IntegrationFilter
+    search_fields = ["name"]
+    owner_path = "service.team"
+
+    def get_serializer_class(self) -> type[serializers.IntegrationSerializer]:
+        shows_key = self.action in ("create", "rotate_key")
+        return serializers.IntegrationWithKeySerializer if shows_key else self.serializer_class
+
+    @extend_schema(request=None, responses=serializers.IntegrationWithKeySerializer)
+    @action(detail=True, methods=["post"], url_path="rotate-key")
+    def rotate_key(self, request: Request, **kwargs: str) -> Response:
+        """Give it a new key, shown only in this answer. The old one is void at once."""
+        integration = self.get_object()
+        integration.plain_key = integration.set_key()
+        integration.save(update_fields=["key_hash", "key_hint", "updated_at"])
+        return Response(self.get_serializer(integration).data)
+
+
+class AlertViewSet(ReadOnlyModelViewSet):
+    """What monitoring systems sent, deduplicated."""
+
+    queryset = ALERTS
+    serializer_class = serializers.AlertSerializer
+    filterset_class = filters.AlertFilter
+    search_fields = ["title"]
+    ordering = ("-first_fired_at",)
+    ordering_fields = ("first_fired_at", "last_fired_at", "count")
+
+    def get_queryset(self) -> QuerySet[Alert]:
+        return ALERTS.visible_to(self.request.user)
+
+
+class IncidentAlertsView(ListAPIView):
+    """The alerts of an incident."""
+
+    queryset = ALERTS
+    serializer_class = serializers.AlertSerializer
+    filterset_class = filters.AlertFilter
+    search_fields = ["title"]
+    ordering = ("-first_fired_at",)
+    ordering_fields = ("first_fired_at", "last_fired_at", "count")
+
+    def get_queryset(self) -> QuerySet[Alert]:
+        return ALERTS.filter(incident=incident_to_see(self.request, self.kwargs["incident_id"]))

@@ -1,0 +1,26 @@
+import django_filters as filters
+
+from incidents.enums import Urgency
+from notifications.enums import Channel, NotificationStatus, Purpose
+from notifications.models import Notification, NotificationRule
+
+
+class NotificationRuleFilter(filters.FilterSet):
+    urgency = filters.ChoiceFilter(choices=Urgency.choices)
+
+    class Meta:
+        model = NotificationRule
+        fields = ["urgency"]
+
+
+class NotificationFilter(filters.FilterSet):
+    status = filters.MultipleChoiceFilter(choices=NotificationStatus.choices)
+    channel = filters.MultipleChoiceFilter(choices=Channel.choices)
+    purpose = filters.ChoiceFilter(choices=Purpose.choices)
+    user = filters.UUIDFilter(field_name="user_id")
+    incident = filters.UUIDFilter(field_name="incident_id")
+    is_seen = filters.BooleanFilter(field_name="seen_at", lookup_expr="isnull", exclude=True)
+
+    class Meta:
+        model = Notification
+        fields = ["status", "channel", "purpose", "user", "incident", "is_seen"]

@@ -1,0 +1,79 @@
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
+
+from incidents.api.lookup import incident_to_see
+from incidents.models import Incident
+from notifications import outbox
+from notifications.models import ContactMethod, Notification, NotificationRule
+
+from . import filters, serializers
+
+NOTIFICATIONS = Notification.objects.select_related("user", "incident").prefetch_related("attempts")
+
+
+class ContactMethodViewSet(ModelViewSet):
+    """How the asker is reached. Nobody else's are shown."""
+
+    queryset = ContactMethod.objects.all()
+    serializer_class = serializers.ContactMethodSerializer
+    ordering = ("created_at",)
+    ordering_fields = ("created_at", "channel")
+    throttle_scope: str | None = None
+
+    def get_queryset(self) -> QuerySet[ContactMethod]:
+        return self.queryset.filter(user=self.request.user)
+
+    @extend_schema(request=None, responses={202: serializers.NotificationSerializer})
+    @action(detail=True, methods=["post"], throttle_scope="test_page")
+    def test(self, request: Request, **kwargs: str) -> Response:
+        """Send a test page by this method."""
+        notification = outbox.send_test(user=request.user, contact_method=self.get_object())
+        context = self.get_serializer_context()
+        data = serializers.NotificationSerializer(notification, context=context).data
+        return Response(data, status.HTTP_202_ACCEPTED)
+
+
+class NotificationRuleViewSet(ModelViewSet):
+    """When the asker is paged: by which method, after how many minutes."""
+
+    queryset = NotificationRule.objects.all()
+    serializer_class = serializers.NotificationRuleSerializer
+    filterset_class = filters.NotificationRuleFilter
+    ordering = ("urgency", "delay_minutes")
+    ordering_fields = ("urgency", "delay_minutes", "created_at")
+
+    def get_queryset(self) -> QuerySet[NotificationRule]:
+        return self.queryset.filter(user=self.request.user)
+
+
+class NotificationViewSet(ReadOnlyModelViewSet):
+    """The asker's own notifications, and those about incidents that the asker sees."""
+
+    queryset = NOTIFICATIONS
+    serializer_class = serializers.NotificationSerializer
+    filterset_class = filters.NotificationFilter
+    ordering = ("-created_at",)
+    ordering_fields = ("created_at", "due_at")
+
+    def get_queryset(self) -> QuerySet[Notification]:
+        incidents = Incident.objects.visible_to(self.request.user)
+        return NOTIFICATIONS.filter(Q(user=self.request.user) | Q(incident__in=incidents))
+
+
+class IncidentNotificationsView(ListAPIView):
+    """Who has been paged about an incident, and what became of it."""
+
+    queryset = NOTIFICATIONS
+    serializer_class = serializers.NotificationSerializer
+    filterset_class = filters.NotificationFilter
+    ordering = ("-created_at",)
+    ordering_fields = ("created_at", "due_at")
+
+    def get_queryset(self) -> QuerySet[Notification]:
+        return NOTIFICATIONS.filter(incident=incident_to_see(self.request, self.kwargs["incident_id"]))

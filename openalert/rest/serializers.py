@@ -1,0 +1,82 @@
+"""The base of serializers that write models."""
+
+import copy
+from typing import Any
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db.models import BaseConstraint, DateTimeField, F, Model, UniqueConstraint
+from rest_framework import serializers
+from rest_framework.fields import get_error_detail
+
+from .fields import InstantField
+
+
+class ModelSerializer(serializers.ModelSerializer):
+    """Applies the model's own rules (`clean`, validators, constraints) before anything is written.
+
+    A broken unique constraint is an error of the field that people would change, in words.
+    """
+
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        DateTimeField: InstantField,
+    }
+
+    def server_values(self) -> dict[str, Any]:
+        """Values of model fields that the input has no say in, such as the person who asks."""
+        return {}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = {**super().validate(attrs), **self.server_values()}
+        candidate = copy.copy(self.instance) if self.instance else self.Meta.model()
+        columns = {field.name for field in candidate._meta.concrete_fields}
+        for name in columns & attrs.keys():
+            setattr(candidate, name, attrs[name])
+        written = {name for name, field in self.fields.items() if not field.read_only and name in columns}
+        written |= columns & attrs.keys()
+        check(candidate, excluded=columns - written)
+        # What `clean` put right is what gets written.
+        return attrs | {name: getattr(candidate, name) for name in written}
+
+    # DRF would make validators of its own from the constraints, with words of its own.
+
+    def get_unique_together_validators(self) -> list[Any]:
+        return []
+
+    def get_uniqueness_extra_kwargs(
+        self, field_names: Any, declared_fields: Any, extra_kwargs: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        return extra_kwargs, {}
+
+
+def check(candidate: Model, *, excluded: set[str]) -> None:
+    """Raises DRF's ValidationError when the model forbids what `candidate` is about to become."""
+    try:
+        candidate.full_clean(exclude=excluded, validate_constraints=False)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError(get_error_detail(error)) from error
+    for constraint in candidate._meta.constraints:
+        try:
+            constraint.validate(type(candidate), candidate, exclude=excluded)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(broken(constraint, candidate)) from error
+
+
+def broken(constraint: BaseConstraint, candidate: Model) -> dict[str, list[serializers.ErrorDetail]]:
+    if not isinstance(constraint, UniqueConstraint):
+        return {"non_field_errors": [serializers.ErrorDetail("These values do not go together.", "invalid")]}
+    fields = list(constraint.fields) or [
+        expression.name for expression in flatten(constraint.expressions) if isinstance(expression, F)
+    ]
+    what = candidate._meta.verbose_name
+    return {
+        fields[-1] if constraint.fields else fields[0]: [
+            serializers.ErrorDetail(f"There is such a {what} already.", "unique")
+        ]
+    }
+
+
+def flatten(expressions: Any) -> Any:
+    for expression in expressions:
+        yield expression
+        yield from flatten(expression.get_source_expressions())

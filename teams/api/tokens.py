@@ -1,0 +1,49 @@
+"""Sign-in for programs: a short-lived access token and a refresh token that works once."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework_simplejwt import views
+from rest_framework_simplejwt.exceptions import InvalidToken
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+
+from teams.models import User
+
+
+class RefreshSerializer(TokenRefreshSerializer):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        try:
+            return super().validate(attrs)
+        except User.DoesNotExist as error:
+            raise InvalidToken from error
+
+
+class ObtainTokenView(views.TokenObtainPairView):
+    """Sign in with an email address and a password."""
+
+    throttle_scope = "sign_in"
+
+
+class RefreshTokenView(views.TokenRefreshView):
+    """Trade a refresh token for a new pair. The old one is void from then on."""
+
+    throttle_scope = "sign_in"
+    serializer_class = RefreshSerializer
+
+
+class VerifyTokenView(views.TokenVerifyView):
+    """Whether a token is valid: 200 or 401."""
+
+    @extend_schema(responses={200: OpenApiResponse(description="It is valid.")})
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().post(request, *args, **kwargs)
+
+
+class RevokeTokenView(views.TokenBlacklistView):
+    """Make a refresh token void, as signing out does."""
+
+    @extend_schema(responses={200: OpenApiResponse(description="It is void now.")})
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().post(request, *args, **kwargs)

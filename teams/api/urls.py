@@ -1,0 +1,22 @@
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from . import tokens, viewsets
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("users", viewsets.UserViewSet)
+router.register("teams", viewsets.TeamViewSet)
+router.register("memberships", viewsets.MembershipViewSet)
+router.register("services", viewsets.ServiceViewSet)
+router.register("schedules", viewsets.ScheduleViewSet)
+router.register("schedule-overrides", viewsets.OverrideViewSet)
+
+urlpatterns = [
+    path("auth/token", tokens.ObtainTokenView.as_view(), name="token"),
+    path("auth/token/refresh", tokens.RefreshTokenView.as_view(), name="token-refresh"),
+    path("auth/token/verify", tokens.VerifyTokenView.as_view(), name="token-verify"),
+    path("auth/token/revoke", tokens.RevokeTokenView.as_view(), name="token-revoke"),
+    path("me", viewsets.MeView.as_view(), name="me"),
+    path("on-call", viewsets.OnCallView.as_view(), name="on-call"),
+    path("", include(router.urls)),
+]

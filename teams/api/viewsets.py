@@ -1,0 +1,152 @@
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.generics import ListAPIView, RetrieveUpdateAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import ReadOnlyModelViewSet
+
+from openalert.exceptions import PermissionMissing
+from teams import oncall
+from teams.access import require_respond
+from teams.models import Membership, Override, Schedule, Service, Team, User
+from teams.queries import people_visible_to, with_rotation
+
+from . import filters, serializers
+from .scoping import TeamOwnedViewSet
+
+
+class MeView(RetrieveUpdateAPIView):
+    """The person who asks."""
+
+    serializer_class = serializers.MeSerializer
+    http_method_names = ["get", "patch", "head"]
+
+    def get_object(self) -> User:
+        return User.objects.prefetch_related("memberships__team").get(pk=self.request.user.pk)
+
+
+class UserViewSet(ReadOnlyModelViewSet):
+    """The people who share a team with the asker."""
+
+    queryset = User.objects.all()
+    serializer_class = serializers.UserSerializer
+    filterset_class = filters.UserFilter
+    search_fields = ["name", "email"]
+    ordering = ("name",)
+    ordering_fields = ("name", "email")
+
+    def get_queryset(self) -> QuerySet[User]:
+        return people_visible_to(self.request.user)
+
+
+class TeamViewSet(TeamOwnedViewSet):
+    """Teams of the asker. Only superusers create and remove teams; managers change theirs."""
+
+    queryset = Team.objects.all()
+    serializer_class = serializers.TeamSerializer
+    search_fields = ["name"]
+    owner_path = ""
+
+    def perform_create(self, serializer: BaseSerializer) -> None:
+        self._require_superuser()
+        serializer.save()
+
+    def perform_destroy(self, instance: Team) -> None:
+        self._require_superuser()
+        instance.delete()
+
+    def _require_superuser(self) -> None:
+        if not self.request.user.is_superuser:
+            raise PermissionMissing("Only superusers may create and remove teams.")
+
+
+class MembershipViewSet(TeamOwnedViewSet):
+    """Who belongs to which team, and as what."""
+
+    queryset = Membership.objects.select_related("team")
+    serializer_class = serializers.MembershipSerializer
+    filterset_class = filters.MembershipFilter
+    ordering = ("created_at",)
+    ordering_fields = ("created_at", "role")
+
+    def get_queryset(self) -> QuerySet[Membership]:
+        return self.queryset.filter(team__in=Team.objects.visible_to(self.request.user))
+
+
+class ServiceViewSet(TeamOwnedViewSet):
+    """What the teams run."""
+
+    queryset = Service.objects.select_related("team")
+    serializer_class = serializers.ServiceSerializer
+    filterset_class = filters.ServiceFilter
+    search_fields = ["name"]
+
+
+class ScheduleViewSet(TeamOwnedViewSet):
+    """Who is on call when: rotations in layers, and overrides."""
+
+    queryset = Schedule.objects.select_related("team").prefetch_related("layers__participants")
+    serializer_class = serializers.ScheduleSerializer
+    filterset_class = filters.ScheduleFilter
+    search_fields = ["name"]
+
+    def get_queryset(self) -> QuerySet[Schedule]:
+        schedules = super().get_queryset()
+        return with_rotation(schedules) if self.action in ("on_call", "shifts") else schedules
+
+    @extend_schema(
+        parameters=[serializers.OnCallQuerySerializer], responses=serializers.OnCallSerializer, filters=False
+    )
+    @action(detail=True, url_path="on-call", filter_backends=[], pagination_class=None)
+    def on_call(self, request: Request, **kwargs: str) -> Response:
+        """Who is on call at an instant."""
+        query = serializers.OnCallQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        at = query.validated_data.get("at", timezone.now())
+        context = {**self.get_serializer_context(), "at": at}
+        return Response(serializers.OnCallSerializer(self.get_object(), context=context).data)
+
+    @extend_schema(
+        parameters=[serializers.ShiftQuerySerializer], responses=serializers.ShiftSerializer(many=True)
+    )
+    @action(detail=True, filter_backends=[], pagination_class=None)
+    def shifts(self, request: Request, **kwargs: str) -> Response:
+        """The final result of layers and overrides in a span of time, in order; gaps are left out."""
+        query = serializers.ShiftQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        shifts = oncall.shifts(self.get_object(), **query.validated_data)
+        return Response(serializers.ShiftSerializer(shifts, many=True).data)
+
+
+class OverrideViewSet(TeamOwnedViewSet):
+    """One person instead of whoever the layers name. Responders may change these too: they swap shifts."""
+
+    queryset = Override.objects.select_related("schedule__team", "created_by")
+    serializer_class = serializers.OverrideSerializer
+    filterset_class = filters.OverrideFilter
+    owner_path = "schedule.team"
+    require = staticmethod(require_respond)
+    ordering = ("-starts_at",)
+    ordering_fields = ("starts_at", "ends_at", "created_at")
+
+    def get_queryset(self) -> QuerySet[Override]:
+        return self.queryset.filter(schedule__team__in=Team.objects.visible_to(self.request.user))
+
+
+class OnCallView(ListAPIView):
+    """Who is on call now, in every schedule of the asker's teams."""
+
+    queryset = Schedule.objects.all()
+    serializer_class = serializers.OnCallSerializer
+    filterset_class = filters.ScheduleFilter
+    ordering = ("name",)
+    ordering_fields = ("name",)
+
+    def get_queryset(self) -> QuerySet[Schedule]:
+        return with_rotation(Schedule.objects.visible_to(self.request.user))
+
+    def get_serializer_context(self) -> dict[str, object]:
+        return {**super().get_serializer_context(), "at": timezone.now()}
