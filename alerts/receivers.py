@@ -37,8 +37,8 @@ def take_alerts_back(incidents: list[Incident], **kwargs: Any) -> None:
     latest = (
         Alert.objects.filter(incident__in=incidents)
         .filter(~Exists(newer))
-        .order_by("integration", "dedup_key", "-last_fired_at")
-        .distinct("integration", "dedup_key")
+        .order_by("integration_id", "dedup_key", "-last_fired_at")
+        .distinct("integration_id", "dedup_key")
         .values_list("pk", flat=True)
     )
     Alert.objects.filter(pk__in=list(latest)).update(is_current=True, updated_at=timezone.now())
