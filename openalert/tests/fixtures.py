@@ -6,6 +6,7 @@ import pytest
 import time_machine
 
 from .clock import START, Clock
+from .stack import Stack, running_stack
 
 
 @pytest.fixture
@@ -13,3 +14,10 @@ def clock() -> Iterator[Clock]:
     """A clock that stands at Monday 2 March 2026, 12:00 UTC."""
     with time_machine.travel(START, tick=False) as traveller:
         yield Clock(traveller)
+
+
+@pytest.fixture
+def stack(transactional_db: None) -> Iterator[Stack]:
+    """A running web, worker and beat on the test's database; what the test writes is committed."""
+    with running_stack() as stack:
+        yield stack

@@ -1,0 +1,184 @@
+"""Alerts over HTTP: what is answered, and what is stored when it is."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from django.db import OperationalError
+
+from alerts import door
+from alerts.models import Alert
+from alerts.tests.factories import IntegrationFactory
+from incidents.models import Incident
+from openalert.asgi import application
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALERTMANAGER = (Path(__file__).parent / "payloads" / "alertmanager.json").read_bytes()
+
+
+@pytest.fixture
+def integration():
+    return IntegrationFactory(name="Shop")
+
+
+def request(method="POST", path=door.NATIVE_PATH, **options):
+    async def send():
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(send())
+
+
+def post(key, payload, **headers):
+    content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return request(content=content, headers={"Authorization": f"Bearer {key}", **headers})
+
+
+def errors(response):
+    body = response.json()
+    assert body["correlation_id"] == response.headers["x-correlation-id"]
+    return [(e["code"], e["field"]) for e in body["errors"]]
+
+
+def test_one_alert(integration):
+    response = post(integration.key, {"external_id": "disk", "title": "Disk full"})
+    number = Incident.objects.get().number
+    assert (response.status_code, response.json()) == (
+        202,
+        {"accepted": 1, "alerts": [{"external_id": "disk", "outcome": "opened", "incident": number}]},
+    )
+
+
+@pytest.mark.parametrize("wrap", [list, lambda alerts: {"alerts": alerts}])
+def test_list_of_alerts(integration, wrap):
+    response = post(
+        integration.key, wrap([{"external_id": "a", "title": "A"}, {"external_id": "a", "title": "A"}])
+    )
+    assert [a["outcome"] for a in response.json()["alerts"]] == ["opened", "repeated"]
+    assert Alert.objects.get().count == 2
+
+
+def test_good_alerts_of_a_list_are_stored_and_the_bad_ones_named(integration):
+    response = post(
+        integration.key,
+        [{"title": "good"}, {"title": "bad", "severity": "urgent"}, {"title": "good too"}, "worse"],
+    )
+    body = response.json()
+    assert response.status_code == 400
+    assert [(e["index"], e["code"], e["field"]) for e in body["errors"]] == [
+        (1, "invalid_choice", "severity"),
+        (3, "invalid", None),
+    ]
+    assert (body["type"], body["accepted"]) == ("validation_error", 2)
+    assert set(Alert.objects.values_list("title", flat=True)) == {"good", "good too"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "expected"),
+    [
+        (b"", 400, ("malformed_payload", None)),
+        (b"{", 400, ("malformed_payload", None)),
+        (b"[" * 50_000, 400, ("malformed_payload", None)),
+        (b"\xff\xfe", 400, ("malformed_payload", None)),
+        (b'{"title": "\\ud800"}', 400, ("malformed_payload", None)),
+        (b'{"title": NaN}', 400, ("malformed_payload", None)),
+        (b"3", 400, ("malformed_payload", None)),
+        (b'{"title": 3}', 400, ("invalid", "title")),
+        (b'{"title": "x", "severity": "urgent"}', 400, ("invalid_choice", "severity")),
+        (b'{"title": "x", "sevrity": "high"}', 400, ("unknown_field", "sevrity")),
+        (b'{"title": "' + b"x" * door.MAX_BODY_BYTES + b'"}', 413, ("too_large", None)),
+    ],
+)
+def test_bad_input_gets_a_clear_error_and_stores_nothing(integration, body, status, expected):
+    response = post(integration.key, body)
+    assert (response.status_code, errors(response)) == (status, [expected])
+    assert not Alert.objects.exists()
+    assert not Incident.objects.exists()
+
+
+def test_body_without_a_length_is_limited_too(integration):
+    async def chunks():
+        for _ in range(5):
+            yield b" " * (door.MAX_BODY_BYTES // 4)
+
+    response = request(content=chunks(), headers={"Authorization": f"Bearer {integration.key}"})
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "missing_integration_key"),
+        ({"Authorization": "Bearer "}, "missing_integration_key"),
+        ({"Authorization": "Basic YTpi"}, "missing_integration_key"),
+        ({"Authorization": "Bearer wrong"}, "unknown_integration_key"),
+    ],
+)
+def test_bad_key(integration, headers, code):
+    response = request(content=b'{"title": "x"}', headers=headers)
+    assert (response.status_code, errors(response)) == (401, [(code, None)])
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_switched_off_integration(integration):
+    integration.is_enabled = False
+    integration.save()
+    assert post(integration.key, {"title": "x"}).status_code == 403
+
+
+def test_alertmanagers_webhook(integration):
+    response = request(path=f"/integrations/alertmanager/{integration.key}", content=ALERTMANAGER)
+    assert response.status_code == 202
+    assert [a["outcome"] for a in response.json()["alerts"]] == ["opened", "ignored"]
+    assert Alert.objects.get().labels["alertname"] == "InstanceDown"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/integrations/alertmanager/some-key", 405),
+        ("POST", "/integrations/nagios-from-mars/some-key", 404),
+        ("POST", "/integrations/alertmanager/", 404),
+        ("POST", "/integrations/alertmanager/a/b", 404),
+        ("POST", "/integrations/alertmanager/some-key", 401),
+    ],
+)
+def test_addresses(method, path, status):
+    response = request(method, path, content=ALERTMANAGER)
+    assert response.status_code == status
+    assert errors(response)
+
+
+def test_database_that_is_away_is_no_2xx(integration, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    monkeypatch.setattr("alerts.intake._Batch.run", refuse)
+    response = post(integration.key, {"title": "x"})
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert errors(response) == [("unavailable", None)]
+
+
+def test_fault_of_ours_is_told_without_its_innards(integration, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("secret innards")
+
+    monkeypatch.setattr("alerts.intake._Batch.run", fail)
+    response = post(integration.key, {"title": "x"})
+    assert (response.status_code, "innards" in response.text) == (500, False)
+
+
+def test_correlation_id_is_taken_over(integration):
+    response = post(integration.key, {"title": "x"}, **{"X-Correlation-ID": "my-request-1"})
+    assert response.headers["x-correlation-id"] == "my-request-1"
+    response = post(integration.key, {"title": "x"}, **{"X-Correlation-ID": "bad\tid"})
+    assert response.headers["x-correlation-id"] != "bad\tid"
+
+
+def test_overload_is_told_to_come_back(integration, monkeypatch):
+    monkeypatch.setattr(door, "MAX_WAITING", 0)
+    assert post(integration.key, {"title": "x"}).status_code == 503

@@ -1,0 +1,142 @@
+"""A running installation for tests: web, worker and beat as processes of their own, on the test's servers."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+from django.conf import settings
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GRACE_SECONDS = 10
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(condition: Callable[[], object], *, within: float, what: str = "") -> object:
+    """The condition's first true value; fails the test when there is none within so many seconds."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {within} s: {what or condition}")
+
+
+class Process:
+    """A child in a group of its own; its output is kept for when something fails."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self.name = name
+        self.log = tempfile.NamedTemporaryFile(prefix=f"openalert-{name}-", suffix=".log", delete=False)  # noqa: SIM115
+        self._child = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=self.log, stderr=self.log, start_new_session=True
+        )
+
+    @property
+    def is_running(self) -> bool:
+        return self._child.poll() is None
+
+    @property
+    def output(self) -> str:
+        return Path(self.log.name).read_text(errors="replace")
+
+    def kill(self) -> None:
+        """kill -9, as a crash would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+    def stop(self) -> None:
+        if self.is_running:
+            self._child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(GRACE_SECONDS)
+        self.kill()
+        self.log.close()
+        Path(self.log.name).unlink()
+
+
+class Stack:
+    """Starts what is asked for; `url` is the address of the web process."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.processes: list[Process] = []
+        self.environment = {
+            **os.environ,
+            "DATABASE_URL": _database_url(),
+            "REDIS_URL": settings.REDIS_URL,
+            "SECRET_KEY": settings.SECRET_KEY,
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "SITE_URL": self.url,
+            "EMAIL_URL": "mailbox://",
+            "DJANGO_SETTINGS_MODULE": "openalert.settings",
+        }
+
+    def start(self, name: str, *command: str) -> Process:
+        process = Process(name, [sys.executable, "-m", *command], self.environment)
+        self.processes.append(process)
+        return process
+
+    def start_web(self, port: int | None = None) -> Process:
+        port = port or self.port
+        web = self.start(
+            "web", "uvicorn", "openalert.asgi:application", "--port", str(port), "--no-access-log"
+        )
+
+        def answers() -> bool:
+            assert web.is_running, web.output
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(f"http://127.0.0.1:{port}/accounts/login/").is_success
+            return False
+
+        eventually(answers, within=30, what="the web process answers")
+        return web
+
+    def start_worker(self) -> Process:
+        return self.start(
+            "worker", "celery", "-A", "openalert", "worker", "-P", "threads", "-c", "4", "-l", "warning"
+        )
+
+    def start_beat(self) -> Process:
+        return self.start("beat", "celery", "-A", "openalert", "beat", "-l", "warning", "--max-interval", "1")
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.stop()
+
+
+def _database_url() -> str:
+    database = connection.settings_dict
+    user = quote(database["USER"])
+    password = f":{quote(database['PASSWORD'])}" if database["PASSWORD"] else ""
+    host, port = quote(str(database["HOST"]), safe=""), f":{database['PORT']}" if database["PORT"] else ""
+    return f"postgres://{user}{password}@{host}{port}/{database['NAME']}"
+
+
+@contextlib.contextmanager
+def running_stack() -> Iterator[Stack]:
+    """Web, worker and beat, started together and stopped at the end."""
+    stack = Stack()
+    try:
+        stack.start_worker()
+        stack.start_beat()
+        stack.start_web()
+        yield stack
+    finally:
+        stack.stop()
