@@ -199,6 +199,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
+        "ErrorType": ["validation_error", "client_error", "server_error"],
         "Severity": "incidents.enums.Severity",
         "Urgency": "incidents.enums.Urgency",
         "IncidentStatus": "incidents.enums.Status",
@@ -215,6 +216,7 @@ SPECTACULAR_SETTINGS = {
         "EscalationRunStatus": "escalations.enums.RunStatus",
         "Role": "teams.enums.Role",
         "Rotation": "teams.enums.Rotation",
+        "ShiftSource": ["rotation", "override"],
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

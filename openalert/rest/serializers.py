@@ -4,7 +4,8 @@ import copy
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import BaseConstraint, DateTimeField, F, Model, UniqueConstraint
+from django.db.models import BaseConstraint, DateTimeField, Model, UniqueConstraint
+from django.db.models.functions import Lower
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
@@ -65,18 +66,16 @@ def check(candidate: Model, *, excluded: set[str]) -> None:
 def broken(constraint: BaseConstraint, candidate: Model) -> dict[str, list[serializers.ErrorDetail]]:
     if not isinstance(constraint, UniqueConstraint):
         return {"non_field_errors": [serializers.ErrorDetail("These values do not go together.", "invalid")]}
-    fields = list(constraint.fields) or [
-        expression.name for expression in flatten(constraint.expressions) if isinstance(expression, F)
-    ]
-    what = candidate._meta.verbose_name
-    return {
-        fields[-1] if constraint.fields else fields[0]: [
-            serializers.ErrorDetail(f"There is such a {what} already.", "unique")
-        ]
-    }
+    # The owner stands first among the fields; among expressions, what people type is in lower case.
+    field = constraint.fields[-1] if constraint.fields else typed_field(constraint)
+    words = f"There is such a {candidate._meta.verbose_name} already."
+    return {field: [serializers.ErrorDetail(words, "unique")]}
 
 
-def flatten(expressions: Any) -> Any:
-    for expression in expressions:
-        yield expression
-        yield from flatten(expression.get_source_expressions())
+def typed_field(constraint: UniqueConstraint) -> str:
+    return next(
+        inner.name
+        for expression in constraint.expressions
+        if isinstance(expression, Lower)
+        for inner in expression.get_source_expressions()
+    )

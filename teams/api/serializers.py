@@ -188,7 +188,7 @@ def write_layers(schedule: Schedule, layers: list[dict[str, Any]]) -> None:
 class OverrideSerializer(EndsAfterStart, ModelSerializer):
     schedule = VisibleField(queryset=Schedule.objects.select_related("team"))
     user = PersonField()
-    created_by = UserRefSerializer(read_only=True)
+    created_by = UserRefSerializer(read_only=True, allow_null=True)
 
     class Meta:
         model = Override

@@ -88,14 +88,16 @@ class ServiceViewSet(TeamOwnedViewSet):
 class ScheduleViewSet(TeamOwnedViewSet):
     """Who is on call when: rotations in layers, and overrides."""
 
-    queryset = Schedule.objects.select_related("team").prefetch_related("layers__participants")
+    queryset = Schedule.objects.select_related("team")
     serializer_class = serializers.ScheduleSerializer
     filterset_class = filters.ScheduleFilter
     search_fields = ["name"]
 
     def get_queryset(self) -> QuerySet[Schedule]:
         schedules = super().get_queryset()
-        return with_rotation(schedules) if self.action in ("on_call", "shifts") else schedules
+        if self.action in ("on_call", "shifts"):
+            return with_rotation(schedules)
+        return schedules.prefetch_related("layers__participants")
 
     @extend_schema(
         parameters=[serializers.OnCallQuerySerializer], responses=serializers.OnCallSerializer, filters=False
