@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DataError
 from django.db.models import Model, Q, QuerySet
 from rest_framework.pagination import BasePagination
@@ -54,7 +53,7 @@ class CursorPagination(BasePagination):
     def _link(self, row: Model, *, is_backward: bool) -> str:
         cursor = json.dumps(
             [",".join(self.ordering), is_backward, [value_of(row, name) for name in self.ordering]],
-            cls=DjangoJSONEncoder,
+            default=str,  # instants with their microseconds, ids
         )
         parameters = self.request.query_params.copy()
         parameters["cursor"] = base64.urlsafe_b64encode(cursor.encode()).decode().rstrip("=")
