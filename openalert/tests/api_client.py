@@ -48,7 +48,7 @@ def check(method: str, path: str, response: Any) -> None:
     content = described.get("content")
     if content is None:
         return
-    assert response["Content-Type"] == "application/json"
+    assert response.headers["Content-Type"] == "application/json"
     schema = {**content["application/json"]["schema"], "components": document()["components"]}
     validator = Draft202012Validator(schema, format_checker=FORMATS)
     faults = [f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(response.json())]

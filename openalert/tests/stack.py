@@ -66,6 +66,7 @@ class Process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(GRACE_SECONDS)
         self.kill()
+        print(f"--- {self.name}\n{self.output}")  # pytest shows it when the test failed
         self.log.close()
         Path(self.log.name).unlink()
 
@@ -102,7 +103,8 @@ class Stack:
         def answers() -> bool:
             assert web.is_running, web.output
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"http://127.0.0.1:{port}/accounts/login/").is_success
+                httpx.get(f"http://127.0.0.1:{port}/integrations/")
+                return True
             return False
 
         eventually(answers, within=30, what="the web process answers")
