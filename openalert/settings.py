@@ -1,6 +1,7 @@
 """All settings, in one place. What differs between installations comes from the environment
 (openalert/environment.py reads and checks it; .env.example documents it)."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,12 @@ DEBUG = environment.debug
 ALLOWED_HOSTS = environment.allowed_hosts
 SITE_URL = environment.site_url
 CSRF_TRUSTED_ORIGINS = [environment.site_url]
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.https
+SECURE_HSTS_SECONDS = environment.hsts_seconds if environment.https else 0
+if environment.behind_tls_proxy:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = environment.https
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it takes over runserver
@@ -105,7 +112,12 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = environment.embedded
+WHITENOISE_USE_FINDERS = DEBUG
+if not DEBUG:  # names with a digest, made by collectstatic
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
 
 REDIS_URL = environment.redis_url
 CACHES = {
@@ -122,14 +134,15 @@ CHANNEL_LAYERS = {
     }
 }
 
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL = environment.broker_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "openalert"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CONCURRENCY = environment.worker_concurrency
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # A wake-up that found no worker within its second is worth nothing: the next one looks at the same rows.
 CELERY_BEAT_SCHEDULE = {
@@ -247,5 +260,26 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-EMAIL_BACKEND = "notifications.mailbox.MailboxBackend"
-DEFAULT_FROM_EMAIL = "OpenAlert <openalert@localhost>"
+EMAIL_BACKEND = environment.email.backend
+EMAIL_HOST = environment.email.host
+EMAIL_PORT = environment.email.port
+EMAIL_HOST_USER = environment.email.user
+EMAIL_HOST_PASSWORD = environment.email.password
+EMAIL_USE_TLS = environment.email.use_tls
+EMAIL_USE_SSL = environment.email.use_ssl
+EMAIL_TIMEOUT = environment.email.timeout
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = environment.from_address
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": environment.log_level},
+    "loggers": {"django": {"handlers": []}}
+    # A line for each task would be six a second.
+    | {
+        name: {"level": max(logging.WARNING, logging.getLevelNamesMapping()[environment.log_level])}
+        for name in ("celery", "django_celery_beat")
+    },
+}

@@ -1,0 +1,370 @@
+"""What differs between installations, read from the environment and checked. .env.example says what each means.
+
+Nothing is required for development: with neither DATABASE_URL nor REDIS_URL the embedded servers are used.
+Either of them makes it an installation, which must name all that it depends on.
+"""
+
+import logging
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import environ
+from django.http.request import validate_host
+
+from openalert.embedded.places import Places
+
+T = TypeVar("T")
+
+SHORTEST_SECRET_KEY = 32
+SAMPLE_WORDS = ("change", "secret", "example", "insecure", "sample", "your-")
+TRUE = ("true", "yes", "on", "1")
+FALSE = ("false", "no", "off", "0")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+POSTGRES_SCHEMES = ("postgres", "postgresql")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+EMAIL_BACKENDS = {
+    "smtp": "django.core.mail.backends.smtp.EmailBackend",
+    "smtp+tls": "django.core.mail.backends.smtp.EmailBackend",
+    "smtp+ssl": "django.core.mail.backends.smtp.EmailBackend",
+    "consolemail": "django.core.mail.backends.console.EmailBackend",
+    "mailbox": "notifications.mailbox.MailboxBackend",
+}
+
+
+@dataclass(frozen=True)
+class Email:
+    """Django's EMAIL_* settings."""
+
+    backend: str
+    host: str
+    port: int
+    user: str
+    password: str
+    use_tls: bool
+    use_ssl: bool
+    timeout: int
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Everything that settings.py takes from outside, whole and valid."""
+
+    embedded: bool
+    places: Places
+    secret_key: str
+    debug: bool
+    log_level: str
+    allowed_hosts: list[str]
+    site_url: str
+    port: int
+    behind_tls_proxy: bool
+    hsts_seconds: int
+    database: dict[str, Any]
+    redis_url: str
+    worker_concurrency: int
+    email: Email
+    from_address: str
+
+    @property
+    def broker_url(self) -> str:
+        """The same server as `redis_url`, spelt as Celery wants it."""
+        if not self.redis_url.startswith("unix://"):
+            return self.redis_url
+        return self.redis_url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
+
+    @property
+    def https(self) -> bool:
+        return self.site_url.startswith("https://")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One variable that is wrong or missing."""
+
+    name: str
+    given: str
+    wanted: str
+
+
+class FaultyEnvironment(Exception):
+    """Every fault of the environment, in the order in which they were found."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        lines = ["OpenAlert cannot start: the environment is wrong."]
+        for fault in faults:
+            lines += [f"  {fault.name}", f"    given:  {fault.given}", f"    wanted: {fault.wanted}"]
+        lines += [
+            "Each variable is described in .env.example; they may stand in a file .env beside it.",
+            "Without DATABASE_URL and REDIS_URL, OpenAlert starts servers of its own and needs no variable.",
+        ]
+        super().__init__("\n".join(lines))
+
+
+def load_environment(base_dir: Path) -> Environment:
+    """Read `os.environ` and, for what it does not name, `base_dir`/.env.
+
+    With a fault, says all of them on stderr and ends the process with status 1.
+    """
+    # A line that it cannot read is named in a warning of its own; its debug lines would show the values.
+    logging.getLogger("environ.environ").setLevel(logging.WARNING)
+    environ.Env.read_env(base_dir / ".env")
+    try:
+        return read_environment(os.environ, base_dir)
+    except FaultyEnvironment as error:
+        sys.exit(str(error))
+
+
+def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environment:
+    """Check `variables` and give them their types. An empty value counts as none.
+
+    In embedded mode this makes the data folder and, once, the secret key in it.
+    Raises FaultyEnvironment with every fault.
+    """
+    reader = Reader(variables)
+    embedded = not reader.given("DATABASE_URL") and not reader.given("REDIS_URL")
+    places = Places((base_dir / (reader.given("OPENALERT_DATA_DIR") or ".openalert")).resolve())
+    port = reader.integer("PORT", 8000, lowest=1, highest=65535)
+    pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
+    if embedded:
+        database = {"ENGINE": "django.db.backends.postgresql", **places.database}
+        redis_url = places.redis_url
+        secret_key = reader.read("SECRET_KEY", check_secret_key, SECRET_KEY_WANTED, secret=True)
+        secret_key = secret_key or reader.make(
+            "OPENALERT_DATA_DIR", places.data, "a folder that this user can write to", keep_secret_key
+        )
+        site_url = reader.read("SITE_URL", check_site_url, SITE_URL_WANTED) or f"http://127.0.0.1:{port}"
+        hosts = reader.read("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED) or ["localhost", "127.0.0.1", "[::1]"]
+        email = reader.read("EMAIL_URL", check_email_url, EMAIL_WANTED) or check_email_url("mailbox://")
+    else:
+        database = reader.require("DATABASE_URL", check_database_url, DATABASE_WANTED)
+        redis_url = reader.require("REDIS_URL", check_redis_url, REDIS_WANTED)
+        secret_key = reader.require("SECRET_KEY", check_secret_key, SECRET_KEY_WANTED, secret=True)
+        site_url = reader.require("SITE_URL", check_site_url, SITE_URL_WANTED)
+        hosts = reader.require("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED)
+        email = reader.require("EMAIL_URL", check_email_url, EMAIL_WANTED)
+    if hosts and site_url and not validate_host(host_of(site_url), hosts):
+        reader.fault(
+            "ALLOWED_HOSTS", ",".join(hosts), f"a list that allows SITE_URL's host, {host_of(site_url)}"
+        )
+    values = {
+        "embedded": embedded,
+        "places": places,
+        "secret_key": secret_key,
+        "debug": reader.boolean("DEBUG", embedded),
+        "log_level": reader.read("LOG_LEVEL", check_log_level, "one of " + ", ".join(LOG_LEVELS)) or "INFO",
+        "allowed_hosts": hosts,
+        "site_url": site_url,
+        "port": port,
+        "behind_tls_proxy": reader.boolean("BEHIND_TLS_PROXY", False),
+        "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
+        "redis_url": redis_url,
+        "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
+        "from_address": reader.given("DEFAULT_FROM_EMAIL") or "OpenAlert <openalert@localhost>",
+    }
+    email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
+    if reader.faults or database is None or email is None:
+        raise FaultyEnvironment(reader.faults)
+    return Environment(
+        **values,
+        database=with_pool(database, pool_size),
+        email=Email(**email, timeout=email_timeout),
+    )
+
+
+class Reader:
+    """Takes variables one at a time and remembers what was wrong with them."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+        self.faults: list[Fault] = []
+
+    def given(self, name: str) -> str:
+        return self.variables.get(name, "").strip()
+
+    def fault(self, name: str, given: str, wanted: str) -> None:
+        self.faults.append(Fault(name, given or "nothing", wanted))
+
+    def read(self, name: str, check: Callable[[str], T], wanted: str, *, secret: bool = False) -> T | None:
+        """What `check` makes of the value; None without a value. `check` raises ValueError for a wrong one."""
+        given = self.given(name)
+        if not given:
+            return None
+        try:
+            return check(given)
+        except ValueError:
+            self.fault(name, f"({len(given)} characters, not shown)" if secret else masked(given), wanted)
+            return None
+
+    def require(self, name: str, check: Callable[[str], T], wanted: str, *, secret: bool = False) -> T | None:
+        if not self.given(name):
+            self.fault(name, "", wanted)
+        return self.read(name, check, wanted, secret=secret)
+
+    def integer(self, name: str, default: int, *, lowest: int, highest: int | None = None) -> int:
+        def check(given: str) -> int:
+            number = int(given)
+            if number < lowest or (highest is not None and number > highest):
+                raise ValueError
+            return number
+
+        wanted = f"a whole number, {lowest} " + ("or more" if highest is None else f"to {highest}")
+        number = self.read(name, check, wanted)
+        return default if number is None else number
+
+    def boolean(self, name: str, default: bool) -> bool:
+        def check(given: str) -> bool:
+            if given.lower() not in TRUE + FALSE:
+                raise ValueError
+            return given.lower() in TRUE
+
+        value = self.read(name, check, "true or false")
+        return default if value is None else value
+
+    def make(self, name: str, folder: Path, wanted: str, make: Callable[[Path], T]) -> T | None:
+        try:
+            return make(folder)
+        except OSError as error:
+            self.fault(name, f"{folder} ({(error.strerror or str(error)).lower()})", wanted)
+            return None
+
+
+SECRET_KEY_WANTED = (
+    f"at least {SHORTEST_SECRET_KEY} random characters, no sample: "
+    "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+)
+DATABASE_WANTED = "postgres://user:password@host:5432/name"
+REDIS_WANTED = "redis://:password@host:6379/0, rediss://… or unix:///path"
+SITE_URL_WANTED = "the address that people use, like https://alerts.example.org, without a path"
+HOSTS_WANTED = "the host names that are served, separated by commas, like alerts.example.org"
+EMAIL_WANTED = "smtp+tls://user:password@host:587, smtp://host:25, smtp+ssl://…, consolemail:// or mailbox://"
+
+
+def check_secret_key(given: str) -> str:
+    is_sample = len(set(given)) < 8 or any(word in given.lower() for word in SAMPLE_WORDS)
+    if len(given) < SHORTEST_SECRET_KEY or is_sample:
+        raise ValueError
+    return given
+
+
+def check_database_url(given: str) -> dict[str, Any]:
+    url = split(given)
+    if url.scheme not in POSTGRES_SCHEMES:
+        raise ValueError
+    database = environ.Env.db_url_config(given)
+    host = url.netloc.rpartition("@")[2]
+    if (
+        host[:3].upper() == "%2F"
+    ):  # libpq's spelling of a socket's folder, which django-environ leaves as it is
+        database["HOST"] = unquote(host.partition(":")[0])
+    if not database["NAME"] or "/" in database["NAME"]:
+        raise ValueError
+    return database
+
+
+def check_redis_url(given: str) -> str:
+    url = split(given)
+    if url.scheme not in REDIS_SCHEMES or not (url.path if url.scheme == "unix" else url.hostname):
+        raise ValueError
+    return given
+
+
+def check_site_url(given: str) -> str:
+    url = split(given)
+    if (
+        url.scheme not in ("http", "https")
+        or not url.hostname
+        or url.path.strip("/")
+        or url.query
+        or url.username
+    ):
+        raise ValueError
+    return f"{url.scheme}://{url.netloc.lower()}"
+
+
+def check_hosts(given: str) -> list[str]:
+    hosts: list[str] = environ.Env.parse_value(given, list)
+    hosts = [host.strip() for host in hosts if host.strip()]
+    if not hosts or any("/" in host or " " in host for host in hosts):
+        raise ValueError
+    return hosts
+
+
+def check_email_url(given: str) -> dict[str, Any]:
+    url = split(given)
+    if url.scheme not in EMAIL_BACKENDS or (url.scheme.startswith("smtp") and not url.hostname):
+        raise ValueError
+    backend = EMAIL_BACKENDS[url.scheme]
+    config = environ.Env.email_url_config(given, backend=backend)
+    return {
+        "backend": backend,
+        "host": config["EMAIL_HOST"] or "localhost",
+        "port": config["EMAIL_PORT"] or {"smtp+tls": 587, "smtp+ssl": 465}.get(url.scheme, 25),
+        "user": config["EMAIL_HOST_USER"] or "",
+        "password": config["EMAIL_HOST_PASSWORD"] or "",
+        "use_tls": url.scheme == "smtp+tls",
+        "use_ssl": url.scheme == "smtp+ssl",
+    }
+
+
+def check_log_level(given: str) -> str:
+    if given.upper() not in LOG_LEVELS:
+        raise ValueError
+    return given.upper()
+
+
+def split(given: str) -> SplitResult:
+    """The parts of a URL. Raises ValueError for what is none, a port that is no number included."""
+    url = urlsplit(given)
+    _ = url.port
+    return url
+
+
+def host_of(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    return f"[{host}]" if ":" in host else host
+
+
+def masked(given: str) -> str:
+    """A value fit to be shown: what may be a password, in a URL or what was meant as one, is hidden."""
+    scheme, separator, rest = given.rpartition("://")
+    _, at, place = rest.rpartition("@")
+    place = re.sub(r":(?!\d*(?:[/,?]|$))[^/,?]+", ":***", place.partition("?")[0])
+    return scheme + separator + ("***@" if at else "") + place
+
+
+def with_pool(database: dict[str, Any], size: int) -> dict[str, Any]:
+    """Django's settings for a pool of up to `size` connections in each process, fit for PgBouncer's transaction
+    mode: no server-side cursors, and no prepared statements (Django's default)."""
+    options = {"connect_timeout": 5, **database.get("OPTIONS", {})}
+    options["pool"] = {"min_size": 1, "max_size": size, "timeout": 10}
+    return {**database, "OPTIONS": options, "CONN_HEALTH_CHECKS": True, "DISABLE_SERVER_SIDE_CURSORS": True}
+
+
+def keep_secret_key(data: Path) -> str:
+    """The secret key of the data folder, made when it is first asked for.
+
+    Two processes may ask at once: the first link wins, and both read the same key. Raises OSError.
+    """
+    path = data / "secret_key"
+    if not path.exists():
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = data / f"secret_key.{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
