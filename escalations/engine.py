@@ -88,6 +88,14 @@ def stop(incidents: Iterable[Incident], *, reason: str, now: datetime) -> None:
     )
 
 
+def reprioritise(incidents: Iterable[Incident]) -> None:
+    """Let running escalations wait their turn by the incidents' severity as it is now."""
+    for incident in incidents:
+        EscalationRun.objects.filter(incident=incident, status=RunStatus.RUNNING).update(
+            priority=Severity(incident.severity).rank, updated_at=timezone.now()
+        )
+
+
 @transaction.atomic
 def escalate_now(*, incident_id: UUID, actor: Actor) -> EscalationRun:
     """Page the next step without waiting. An acknowledged or snoozed incident is open again.

@@ -21,6 +21,7 @@ def connect() -> None:
     signals.incidents_acknowledged.connect(stop_for_acknowledged)
     signals.incidents_snoozed.connect(stop_for_snoozed)
     signals.incidents_resolved.connect(stop_for_resolved)
+    signals.incidents_severity_changed.connect(reprioritise)
 
 
 def start_escalation(incidents: list[Incident], **kwargs: Any) -> None:
@@ -37,3 +38,7 @@ def stop_for_snoozed(incidents: list[Incident], **kwargs: Any) -> None:
 
 def stop_for_resolved(incidents: list[Incident], **kwargs: Any) -> None:
     engine.stop(incidents, reason="resolved", now=timezone.now())
+
+
+def reprioritise(incidents: list[Incident], **kwargs: Any) -> None:
+    engine.reprioritise(incidents)

@@ -11,6 +11,7 @@ from escalations.models import EscalationRun
 from incidents import lifecycle
 from incidents.enums import Kind, Severity, Status
 from incidents.exceptions import InvalidTransition
+from incidents.models import TimelineEntry
 from notifications.enums import Channel, NotificationStatus
 from notifications.models import ContactMethod, Notification
 from notifications.tests.factories import ContactMethodFactory, NotificationRuleFactory
@@ -256,13 +257,21 @@ def test_person_who_chose_nothing_gets_app_and_email(pager):
     assert ContactMethod.objects.filter(user__name="ana").count() == 2
 
 
-def test_criticals_go_first(pager):
-    pager.policy(["ana"])
+def test_criticals_go_first(pager, monkeypatch):
+    pager.policy(["ana"], ["bo"])
     pager.integration.grouping = "none"
-    for severity in (Severity.LOW, Severity.CRITICAL, Severity.HIGH):
-        pager.fire(severity, severity=severity)
-    due = EscalationRun.objects.order_by("priority").values_list("priority", flat=True)
-    assert list(due) == [0, 1, 3]
+    low, high, raised, critical = (
+        pager.fire(str(n), severity=severity)
+        for n, severity in enumerate([Severity.LOW, Severity.HIGH, Severity.LOW, Severity.CRITICAL])
+    )
+    pager.fire("2", severity=Severity.CRITICAL)  # the third alert gets worse
+    monkeypatch.setattr(engine, "BATCH", 1)
+    pager.clock.advance(minutes=5)
+    engine.tick()
+    steps = TimelineEntry.objects.filter(kind=Kind.STEP_REACHED, data__step=1).order_by("pk")
+    order = [entry.incident for entry in steps]
+    assert set(order[:2]) == {raised, critical}
+    assert order[2:] == [high, low]
 
 
 def test_faulty_run_holds_up_no_other(pager):
