@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from teams import oncall, queries
 from teams.enums import Role
@@ -15,11 +16,14 @@ class Targets:
     """The people behind the targets of some snapshots, loaded in a fixed number of queries."""
 
     def __init__(self, snapshots: Iterable[Snapshot], *, at: datetime) -> None:
-        wanted: dict[str, set[str]] = {kind: set() for kind in TargetKind}
+        wanted: dict[str, set[UUID]] = {kind: set() for kind in TargetKind}
         for snapshot in snapshots:
-            for step in snapshot["steps"]:
-                for target in step["targets"]:
-                    wanted[target["kind"]].add(target["id"])
+            try:
+                named = [(t["kind"], UUID(t["id"])) for step in snapshot["steps"] for t in step["targets"]]
+            except (KeyError, TypeError, ValueError):
+                continue  # carrying this one out fails, and must not keep the others from their targets
+            for kind, identifier in named:
+                wanted[kind].add(identifier)
         self._people: dict[tuple[str, str], list[User]] = {}
         for user in User.objects.filter(pk__in=wanted[TargetKind.USER], is_active=True):
             self._people[TargetKind.USER, str(user.pk)] = [user]
