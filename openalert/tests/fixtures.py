@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 import time_machine
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.test import override_settings
 
 from .clock import START, Clock
 from .stack import Stack, running_stack
@@ -21,3 +23,18 @@ def stack(transactional_db: None) -> Iterator[Stack]:
     """A running web, worker and beat on the test's database; what the test writes is committed."""
     with running_stack() as stack:
         yield stack
+
+
+class QuickArgon2(Argon2PasswordHasher):
+    """Cheap to make; what it makes the real hasher can check, for the hash names its own cost."""
+
+    time_cost = 1
+    memory_cost = 8
+    parallelism = 1
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """People of tests get cheap hashes: hundreds are made."""
+    with override_settings(PASSWORD_HASHERS=[f"{__name__}.QuickArgon2"]):
+        yield
