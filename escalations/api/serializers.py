@@ -8,7 +8,7 @@ from escalations.enums import TargetKind
 from escalations.models import EscalationPolicy, EscalationRun, EscalationStep, RoutingRule, StepTarget
 from incidents.api.serializers import IncidentRefSerializer
 from incidents.enums import Severity
-from openalert.rest.serializers import ModelSerializer
+from openalert.rest.serializers import ModelSerializer, Whole
 from teams.api.scoping import PersonField, VisibleField
 from teams.api.serializers import UserRefSerializer
 from teams.models import Schedule, Service, Team
@@ -18,7 +18,7 @@ MAX_STEPS = 20
 MAX_TARGETS = 20
 
 
-class TargetSerializer(serializers.Serializer):
+class TargetSerializer(Whole, serializers.Serializer):
     """Whom a step pages: a person, whoever is on call in a schedule, or a whole team."""
 
     kind = serializers.ChoiceField(TargetKind.choices)
@@ -41,7 +41,7 @@ class TargetSerializer(serializers.Serializer):
         return {"kind": kind, kind: target}
 
 
-class StepSerializer(serializers.ModelSerializer):
+class StepSerializer(Whole, serializers.ModelSerializer):
     targets = TargetSerializer(many=True, allow_empty=False, max_length=MAX_TARGETS)
 
     class Meta:

@@ -50,6 +50,21 @@ class ModelSerializer(serializers.ModelSerializer):
         return extra_kwargs, {}
 
 
+class Whole:
+    """For nested serializers: each is written as a whole, even when what it is part of is patched."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        values = super().to_internal_value(data)
+        missing = [
+            field for field in self._writable_fields if field.required and field.field_name not in data
+        ]
+        if missing:
+            raise serializers.ValidationError(
+                {field.field_name: [field.error_messages["required"]] for field in missing}, "required"
+            )
+        return values
+
+
 def check(candidate: Model, *, excluded: set[str]) -> None:
     """Raises DRF's ValidationError when the model forbids what `candidate` is about to become."""
     try:

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from openalert.rest.fields import InstantField
-from openalert.rest.serializers import ModelSerializer
+from openalert.rest.serializers import ModelSerializer, Whole
 from teams import oncall
 from teams.models import Layer, Membership, Override, Participant, Schedule, Service, Team, User
 from teams.queries import people_visible_to
@@ -138,7 +138,7 @@ class EndsAfterStart:
         return super().validate(attrs)
 
 
-class LayerSerializer(EndsAfterStart, ModelSerializer):
+class LayerSerializer(Whole, EndsAfterStart, ModelSerializer):
     participants = ParticipantsField(
         max_length=MAX_PARTICIPANTS,
         help_text="People in the order of their turns; somebody may have several.",

@@ -18,6 +18,7 @@ class Cast:
     nobody = None
 
     def __init__(self) -> None:
+        self._clients: dict[str, DocumentedClient] = {}
         self.manager = UserFactory(name="Mara Manager")
         self.responder = UserFactory(name="Rui Responder")
         self.observer = UserFactory(name="Ona Observer")
@@ -31,10 +32,12 @@ class Cast:
         self.other_team = TeamFactory(name="Search", managers=[self.outsider])
 
     def api(self, who: str) -> DocumentedClient:
-        client = DocumentedClient()
-        if getattr(self, who):
-            client.force_authenticate(getattr(self, who))
-        return client
+        """A client that is signed in as one of them; always the same one, as making them is slow."""
+        if who not in self._clients:
+            self._clients[who] = DocumentedClient()
+            if getattr(self, who):
+                self._clients[who].force_authenticate(getattr(self, who))
+        return self._clients[who]
 
     def statuses(self, method: str, path: str, body: Any = None) -> dict[str, int]:
         """What each of them is answered; nothing of it stays in the database."""

@@ -1,0 +1,135 @@
+"""Input that nobody sends in good faith: every field and parameter of the document, one wrong value at a time.
+
+A refusal is fine, and so is taking it; a fault of ours (5xx), or an answer that the document does not
+describe, is not.
+"""
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from django.core.cache import cache
+from django.db import transaction
+
+from alerts.tests.factories import AlertFactory
+from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
+from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
+from openalert.ids import uuid7
+from teams.tests.cast import Cast
+from teams.tests.factories import OverrideFactory, ScheduleFactory, ServiceFactory
+
+from .api_client import document
+
+VALUES = [
+    None,
+    True,
+    -1,
+    10**30,
+    "",
+    "\0",
+    "x" * 5000,
+    "9999-12-31T23:59:59.999999-14:00",
+    "0001-01-01T00:00:00+14:00",
+    str(uuid7()),
+    [],
+    ["\0"],
+    [{}],
+    [[["deep"]]],
+    {},
+    {"": {"\0": []}},
+]
+TEXTS = ["", "\0", "-1", "9" * 40, "x" * 2000, "9999-12-31T23:59:59-14:00", "\ud7ff%", "NaN"]
+
+INTAKE = "alerts_send"
+
+
+def operations(*methods):
+    for path, described in sorted(document()["paths"].items()):
+        for method in methods:
+            if method in described and not described[method]["operationId"].startswith(INTAKE):
+                yield pytest.param(method, path, id=described[method]["operationId"])
+
+
+@pytest.fixture
+def world(db):
+    """A superuser's client, and an id of each kind of thing for the paths."""
+    cast = Cast()
+    cast.manager.is_superuser = True
+    service = ServiceFactory(team=cast.team)
+    method = ContactMethodFactory(user=cast.manager)
+    policy = PolicyFactory(team=cast.team, levels=[[cast.manager]])
+    run = RunFactory(incident__service=service, policy=policy)
+    alert = AlertFactory(incident=run.incident)
+    schedule = ScheduleFactory(team=cast.team, on_call=[cast.manager, cast.responder])
+    cast.ids = {
+        "alerts": alert,
+        "contact-methods": method,
+        "escalation-policies": policy,
+        "escalation-runs": run,
+        "incidents": run.incident,
+        "integrations": alert.integration,
+        "memberships": cast.team.memberships.first(),
+        "notification-rules": NotificationRuleFactory(user=cast.manager, contact_method=method),
+        "notifications": NotificationFactory(incident=run.incident),
+        "routing-rules": RoutingRuleFactory(team=cast.team, policy=policy),
+        "schedule-overrides": OverrideFactory(schedule=schedule),
+        "schedules": schedule,
+        "services": service,
+        "teams": cast.team,
+        "users": cast.manager,
+    }
+    return cast
+
+
+def address(world, path):
+    kind = path.split("/")[3]
+    return re.sub(r"\{\w+\}", lambda _: str(world.ids[kind].pk), path)
+
+
+def send(world, method, path, body=None):
+    cache.clear()  # the throttles count there
+    with transaction.atomic():
+        response = getattr(world.api("manager"), method)(path, body)
+        transaction.set_rollback(True)
+    assert response.status_code < 500
+    return response
+
+
+def fields(method, path):
+    content = document()["paths"][path][method].get("requestBody", {}).get("content", {})
+    reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    return document()["components"]["schemas"].get(reference.rpartition("/")[2], {}).get("properties", {})
+
+
+@pytest.mark.parametrize(("method", "path"), operations("post", "patch"))
+def test_bodies(world, method, path):
+    target = address(world, path)
+    for body in VALUES:
+        send(world, method, target, body)
+    for name in fields(method, path):
+        for value in VALUES:
+            send(world, method, target, {name: value})
+
+
+@pytest.mark.parametrize(("method", "path"), operations("patch"))
+def test_changes_of_one_nested_value(world, method, path):
+    """What a GET answers is taken back, and each value in its lists is then made wrong or left out in turn."""
+    target = address(world, path)
+    seen = world.api("manager").get(target).json()
+    names = [name for name in fields(method, path) if name in seen]
+    assert send(world, method, target, {name: seen[name] for name in names}).status_code == 200
+    for name in names:
+        rows = seen[name] if isinstance(seen[name], list) else []
+        for key in rows[0] if rows and isinstance(rows[0], dict) else ():
+            without = {other: rows[0][other] for other in rows[0] if other != key}
+            send(world, method, target, {name: [without]})
+            for value in VALUES:
+                send(world, method, target, {name: [{**without, key: value}]})
+
+
+@pytest.mark.parametrize(("method", "path"), operations("get"))
+def test_queries(world, method, path):
+    target = address(world, path)
+    for parameter in document()["paths"][path][method].get("parameters", ()):
+        for text in TEXTS if parameter["in"] == "query" else ():
+            send(world, method, f"{target}?{urlencode({parameter['name']: text})}")
