@@ -184,7 +184,7 @@ def _carry_out_batch(now: datetime) -> int:
     )
     if not runs:
         return 0
-    targets = Targets([run.snapshot for run in runs], at=now)
+    targets = Targets(run.snapshot for run in runs)
     outcome = Outcome()
     for run in runs:
         try:
@@ -221,7 +221,7 @@ def _advance(run: EscalationRun, targets: Targets, now: datetime, outcome: Outco
                 return
             run.loop, run.step = run.loop + 1, 0
         step = steps[run.step]
-        people = targets.people(step)
+        people = targets.people(step, at=now)
         where = {"loop": run.loop, "step": run.step}
         names = [target["name"] for target in step["targets"]]
         run.step += 1
@@ -245,7 +245,7 @@ def _advance(run: EscalationRun, targets: Targets, now: datetime, outcome: Outco
 
 @dataclass(frozen=True)
 class UpcomingStep:
-    """A step that will be carried out at `at` unless somebody answers; `people` as of now's schedules."""
+    """A step that will be carried out at `at` unless somebody answers, and whom it would reach then."""
 
     at: datetime
     loop: int
@@ -260,6 +260,7 @@ def upcoming(incident: Incident, *, limit: int = 5) -> list[UpcomingStep]:
     if run is None:
         return []
     result: list[UpcomingStep] = []
+    targets = Targets([run.snapshot])
     at, loop, number = run.due_at, run.loop, run.step
     steps = run.snapshot["steps"]
     while len(result) < limit and steps:
@@ -268,7 +269,7 @@ def upcoming(incident: Incident, *, limit: int = 5) -> list[UpcomingStep]:
                 break
             loop, number = loop + 1, 0
         step = steps[number]
-        people = Targets([run.snapshot], at=at).people(step)
+        people = targets.people(step, at=at)
         names = [target["name"] for target in step["targets"]]
         result.append(UpcomingStep(at, loop, number, people, names))
         if people:
