@@ -44,10 +44,12 @@ INTAKE = "alerts_send"
 
 
 def operations(*methods):
-    for path, described in sorted(document()["paths"].items()):
-        for method in methods:
-            if method in described and not described[method]["operationId"].startswith(INTAKE):
-                yield pytest.param(method, path, id=described[method]["operationId"])
+    return [
+        pytest.param(method, path, id=described[method]["operationId"])
+        for path, described in sorted(document()["paths"].items())
+        for method in methods
+        if method in described and not described[method]["operationId"].startswith(INTAKE)
+    ]
 
 
 @pytest.fixture
