@@ -1,0 +1,2 @@
+class EmbeddedError(Exception):
+    """An embedded server cannot run; the message is a paragraph for the person at the terminal."""

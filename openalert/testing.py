@@ -1,0 +1,99 @@
+"""pytest's plugin: every run has a PostgreSQL and a Valkey of its own, with nothing to install or start.
+
+pytest.ini loads it (`-p openalert.testing`); with pytest-xdist each worker has its own pair.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis
+from django.conf import settings
+
+from openalert.embedded.places import Places
+from openalert.embedded.servers import EmbeddedServers
+
+_servers = pytest.StashKey[EmbeddedServers]()
+_folder = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Before pytest-django reads the settings: what they read must be there."""
+    folder = Path(tempfile.mkdtemp(prefix="openalert-test-"))
+    servers = EmbeddedServers(Places(folder.resolve()), durable=False)
+    early_config.stash[_folder] = folder
+    early_config.stash[_servers] = servers
+    for name in VARIABLES:
+        os.environ.pop(name, None)
+    os.environ.update(variables_for(servers.places))
+    early_config.add_cleanup(lambda: _stop(early_config))
+    options = early_config.known_args_namespace
+    distributes = bool(getattr(options, "numprocesses", None))  # the controller of pytest-xdist tests nothing
+    if not distributes and not options.collectonly:
+        servers.start()
+    return (yield)
+
+
+def _stop(config: pytest.Config) -> None:
+    config.stash[_servers].stop()
+    shutil.rmtree(config.stash[_folder], ignore_errors=True)
+
+
+def variables_for(places: Places, database: str | None = None) -> dict[str, str]:
+    """The environment of a process that uses the servers at `places`, whatever a .env says."""
+    host = quote(places.database["HOST"], safe="")
+    return {
+        "DATABASE_URL": f"postgres://{places.database['USER']}@{host}/{database or places.database['NAME']}",
+        "REDIS_URL": places.redis_url,
+        "SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnop",
+        "ALLOWED_HOSTS": "localhost,127.0.0.1",
+        "SITE_URL": "http://localhost",
+        "EMAIL_URL": "mailbox://",
+        "DEBUG": "true",  # static files straight from where they stand; pytest-django sets it to False for tests
+        "LOG_LEVEL": "INFO",
+        "DJANGO_SETTINGS_MODULE": "openalert.settings",
+    }
+
+
+VARIABLES = [
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "ALLOWED_HOSTS",
+    "SITE_URL",
+    "EMAIL_URL",
+    "DEBUG",
+    "LOG_LEVEL",
+    "OPENALERT_DATA_DIR",
+    "PORT",
+    "BEHIND_TLS_PROXY",
+    "HSTS_SECONDS",
+    "DATABASE_POOL_SIZE",
+    "WORKER_CONCURRENCY",
+    "EMAIL_TIMEOUT_SECONDS",
+    "DEFAULT_FROM_EMAIL",
+]
+
+
+@pytest.fixture(autouse=True)
+def empty_valkey(valkey: redis.Redis) -> None:
+    """Each test finds Valkey empty."""
+    valkey.flushall()
+
+
+@pytest.fixture(scope="session")
+def valkey(pytestconfig: pytest.Config) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(pytestconfig.stash[_servers].places.redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def embedded_environment(pytestconfig: pytest.Config) -> dict[str, str]:
+    """The environment of a process (uvicorn, celery, manage.py) that works on the same database and Valkey as the test."""
+    places = pytestconfig.stash[_servers].places
+    return {**os.environ, **variables_for(places, settings.DATABASES["default"]["NAME"])}
