@@ -5,12 +5,12 @@ import secrets
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 
 from incidents.enums import Severity
 from incidents.models import Incident
@@ -149,7 +149,8 @@ class Alert(BaseModel):
             models.Index(
                 fields=["incident"], condition=Q(status=AlertStatus.FIRING), name="alert_firing_by_incident"
             ),
-            GinIndex(fields=["title"], opclasses=["gin_trgm_ops"], name="alert_title_trigram"),
+            # Django asks icontains as UPPER(title) LIKE UPPER(…).
+            GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="alert_title_trigram"),
         ]
 
     def __str__(self) -> str:

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Case, F, Func, IntegerField, Q, Value, When
+from django.db.models.functions import Upper
 from django.urls import reverse
 
 from openalert.base import BaseModel
@@ -115,7 +116,8 @@ class Incident(BaseModel):
             models.Index(
                 fields=["snoozed_until"], condition=Q(status=Status.SNOOZED), name="incident_snoozed"
             ),
-            GinIndex(fields=["title"], opclasses=["gin_trgm_ops"], name="incident_title_trigram"),
+            # Django asks icontains as UPPER(title) LIKE UPPER(…).
+            GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="incident_title_trigram"),
         ]
 
     def __str__(self) -> str:

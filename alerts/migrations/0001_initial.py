@@ -205,7 +205,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="alert",
             index=django.contrib.postgres.indexes.GinIndex(
-                fields=["title"], name="alert_title_trigram", opclasses=["gin_trgm_ops"]
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("title"), name="gin_trgm_ops"
+                ),
+                name="alert_title_trigram",
             ),
         ),
         migrations.AddConstraint(

@@ -2,6 +2,7 @@
 
 import django.contrib.postgres.indexes
 import django.db.models.deletion
+import django.db.models.functions.text
 import django.utils.timezone
 from django.conf import settings
 from django.contrib.postgres.operations import TrigramExtension
@@ -240,7 +241,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="incident",
             index=django.contrib.postgres.indexes.GinIndex(
-                fields=["title"], name="incident_title_trigram", opclasses=["gin_trgm_ops"]
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("title"), name="gin_trgm_ops"
+                ),
+                name="incident_title_trigram",
             ),
         ),
         migrations.AddConstraint(

@@ -16,7 +16,7 @@ from teams.tests.factories import TeamFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ORIGIN = (b"origin", b"http://testserver")
+ORIGIN = (b"origin", b"http://localhost")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def incident(ana):
 
 def connection(client, *, origin=ORIGIN):
     cookie = client.cookies.output(header="", sep=";").strip()
-    headers = [origin, (b"host", b"testserver"), (b"cookie", cookie.encode())]
+    headers = [origin, (b"host", b"localhost"), (b"cookie", cookie.encode())]
     return WebsocketCommunicator(application, "/ws/live/", headers=headers)
 
 
