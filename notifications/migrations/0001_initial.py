@@ -4,9 +4,10 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.text
 import django.utils.timezone
-import openalert.ids
 from django.conf import settings
 from django.db import migrations, models
+
+import openalert.ids
 
 
 class Migration(migrations.Migration):
