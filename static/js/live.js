@@ -1,0 +1,149 @@
+/** Keeps open pages true.
+ *
+ * data-live-rooms="incident:ID team:ID" on any element: rooms to be in while it is on the page.
+ * data-live="incident alert.new": the element gets a `live-refresh` event when something of these kinds (or
+ * beginning with them, up to a dot) happens, and once after a lost connection; give it hx-trigger="live-refresh".
+ * data-live-room="incident:ID" narrows that to events of these rooms.
+ * [data-live-state] shows the connection; [data-live-banner="signed-out" | "interrupted"] appear when they apply.
+ */
+
+import { LiveConnection } from "./live-connection.js";
+import { toast } from "./toast.js";
+
+// One change is told in several rooms at once: wait for its twins before fetching.
+const SETTLE_MS = 60;
+const REFRESH_EVERY_MS = 400;
+const ASK_AGAIN_MS = 1000;
+const BANNER_AFTER_MS = 6000;
+
+const LABELS = {
+  connecting: "Connecting",
+  live: "Live",
+  reconnecting: "Reconnecting",
+  offline: "Offline",
+  "signed-out": "Signed out",
+};
+
+const words = (text) => (text ?? "").split(/\s+/).filter(Boolean);
+
+/** Does data-live="incident alert.new" (as `prefixes`) ask for events of this kind? */
+export function asksFor(prefixes, kind) {
+  return words(prefixes).some((prefix) => kind === prefix || kind.startsWith(`${prefix}.`));
+}
+
+/** Elements are remembered by their id: a swap of the outer HTML puts another one in their place. */
+const keyOf = (element) => element.id || element;
+const elementOf = (key) => (typeof key === "string" ? document.getElementById(key) : key);
+
+class Refresher {
+  #last = new Map();
+  #timers = new Map();
+  #whenVisible = new Set();
+  #underWay = new WeakSet();
+
+  /** Send `live-refresh` to the element soon, but not more than once in REFRESH_EVERY_MS. */
+  request(key) {
+    if (document.hidden) this.#whenVisible.add(key);
+    else if (!this.#timers.has(key)) {
+      const since = performance.now() - (this.#last.get(key) ?? -Infinity);
+      this.#schedule(key, Math.max(SETTLE_MS, REFRESH_EVERY_MS - since));
+    }
+  }
+
+  catchUp() {
+    for (const key of this.#whenVisible) this.request(key);
+    this.#whenVisible.clear();
+  }
+
+  began = ({ detail: { elt } }) => this.#underWay.add(elt);
+
+  ended = ({ detail: { elt } }) => this.#underWay.delete(elt);
+
+  #schedule(key, delay) {
+    this.#timers.set(key, setTimeout(() => this.#refresh(key), delay));
+  }
+
+  #refresh(key) {
+    this.#timers.delete(key);
+    const element = elementOf(key);
+    if (!element?.isConnected) this.#last.delete(key);
+    // The answer on its way may be older than the event.
+    else if (this.#underWay.has(element)) this.#schedule(key, REFRESH_EVERY_MS);
+    else if (isInUse(element)) this.#schedule(key, ASK_AGAIN_MS);
+    else {
+      this.#last.set(key, performance.now());
+      element.dispatchEvent(new CustomEvent("live-refresh", { bubbles: false }));
+    }
+  }
+}
+
+/** Somebody is typing or choosing in it: new content would take that away. */
+function isInUse(element) {
+  const focused = document.activeElement;
+  const typing =
+    element.contains(focused) && focused.matches("input:not([type=checkbox], [type=radio]), textarea, select");
+  return typing || element.querySelector("details.menu[open], dialog[open]") !== null;
+}
+
+const refresher = new Refresher();
+
+function refreshWhere(matches) {
+  for (const element of document.querySelectorAll("[data-live]")) if (matches(element)) refresher.request(keyOf(element));
+}
+
+function onEvent({ detail: { room, kind, data } }) {
+  if (kind === "toast") {
+    toast({ title: data.title, body: data.body, tone: data.severity || "info", href: data.href });
+    return;
+  }
+  refreshWhere(
+    ({ dataset }) => asksFor(dataset.live, kind) && (!dataset.liveRoom || words(dataset.liveRoom).includes(room)),
+  );
+}
+
+let bannerTimer;
+
+function show(state) {
+  for (const indicator of document.querySelectorAll("[data-live-state]")) {
+    indicator.dataset.state = state;
+    indicator.querySelector("span").textContent = LABELS[state];
+  }
+  clearTimeout(bannerTimer);
+  const wanted = state === "signed-out" ? state : state === "live" ? "" : "interrupted";
+  // A reconnection of a few seconds is not worth a banner.
+  bannerTimer = setTimeout(() => showBanner(wanted), wanted === "interrupted" ? BANNER_AFTER_MS : 0);
+}
+
+function showBanner(wanted) {
+  for (const banner of document.querySelectorAll("[data-live-banner]")) banner.hidden = banner.dataset.liveBanner !== wanted;
+}
+
+function start(path) {
+  const url = new URL(path, location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  const connection = new LiveConnection(url);
+  const syncRooms = () =>
+    connection.setRooms([...document.querySelectorAll("[data-live-rooms]")].flatMap((e) => words(e.dataset.liveRooms)));
+
+  connection.addEventListener("event", onEvent);
+  connection.addEventListener("state", () => show(connection.state));
+  connection.addEventListener("resumed", () => refreshWhere(() => true));
+  document.addEventListener("htmx:afterSettle", syncRooms);
+  document.addEventListener("htmx:beforeRequest", refresher.began);
+  document.addEventListener("htmx:afterRequest", refresher.ended);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    connection.check();
+    refresher.catchUp();
+  });
+  for (const change of ["online", "offline"]) window.addEventListener(change, () => connection.check());
+  // An open socket keeps a page out of the back/forward cache.
+  window.addEventListener("pagehide", () => connection.close());
+  window.addEventListener("pageshow", ({ persisted }) => persisted && connection.open());
+
+  syncRooms();
+  show(connection.state);
+  connection.open();
+}
+
+if (document.body.dataset.liveUrl) start(document.body.dataset.liveUrl);
