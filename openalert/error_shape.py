@@ -7,7 +7,8 @@
 from http import HTTPStatus
 from typing import Any, Literal, TypedDict
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 
 from openalert import correlation_id
@@ -72,4 +73,5 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     if request.path.startswith(API_PREFIX):
         return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Something went wrong on our side.")
-    return defaults.server_error(request)
+    # Django's own view renders without the request, and the page shows its correlation id.
+    return HttpResponseServerError(render_to_string("500.html", {"request": request}))
