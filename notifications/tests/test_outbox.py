@@ -82,7 +82,7 @@ def test_failure_is_tried_again_with_growing_pauses(page, provider, clock):
         clock.advance(seconds=0.25)
     page.refresh_from_db()
     assert (page.status, page.attempt_count, len(provider.messages)) == (SENT, 5, 1)
-    pauses = [(b - a).total_seconds() for a, b in zip(starts, starts[1:], strict=False)]
+    pauses = [(b - a).total_seconds() for a, b in pairwise(starts)]
     for pause, base in zip(pauses, (1, 2, 4, 8), strict=True):
         assert base * 0.5 <= pause <= base * 1.5 + 0.25
 
