@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import socket
 import stat
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Self
 
 from .binaries import find_binaries
 from .errors import EmbeddedError
-from .places import SYSTEM_HOME, Places, owner
+from .places import POSTGRES_SOCKET, SYSTEM_HOME, Places, owner
 from .postgres import explain, postgres_program, prepare_postgres, wait_for_postgres
 from .process import Child, Program, User
 from .users import server_user
@@ -52,6 +53,25 @@ class EmbeddedServers:
                 raise EmbeddedError(self._explain(error)) from error
             raise
 
+    def claim(self) -> None:
+        """Take the data folder, so that nobody else starts servers there. `start` does it if this has not.
+
+        Raises EmbeddedError when it is taken, or is none.
+        """
+        if self._lock is not None:
+            return
+        data = self.places.data
+        try:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = hold_lock(self.places.lock)
+        except (FileExistsError, NotADirectoryError):
+            raise EmbeddedError(
+                f"{data} should be the data folder, but it is a file, or a folder above it is one. Move it away, "
+                "or name another folder in OPENALERT_DATA_DIR."
+            ) from None
+        except OSError as error:
+            raise EmbeddedError(self._explain(error)) from error
+
     def stop(self) -> None:
         """End both, Valkey first, and release the folder. Repeating it changes nothing."""
         while self.children:
@@ -63,13 +83,7 @@ class EmbeddedServers:
 
     def _start(self) -> None:
         places = self.places
-        if places.data.exists() and not places.data.is_dir():
-            raise EmbeddedError(
-                f"{places.data} should be the data folder, but it is a file. Move it away, or name another folder "
-                "in OPENALERT_DATA_DIR."
-            )
-        places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = hold_lock(places.lock)
+        self.claim()
         user = server_user(places)
         if user:
             _give_home(places)
@@ -100,6 +114,12 @@ class EmbeddedServers:
                 "folder in OPENALERT_DATA_DIR."
             )
         return explain("The embedded servers could not be started", data, str(error))
+
+
+def is_stopped(places: Places) -> bool:
+    """Whether no PostgreSQL listens there."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(places.postgres_sockets / POSTGRES_SOCKET)) != 0
 
 
 def hold_lock(path: Path) -> int:

@@ -1,0 +1,50 @@
+# Needs make and Python 3.11 or newer. Everything else goes into .venv and .openalert, beside this file.
+
+VENV := .venv
+STAMP := $(VENV)/installed
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint clean-data
+
+help:
+	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
+	@echo "make test        run the tests (PYTEST_ARGS='-k engine')"
+	@echo "make lint        check style, import order and migrations"
+	@echo "make clean-data  remove the data of make run (.openalert)"
+
+run: $(STAMP)
+	@exec $(VENV)/bin/python manage.py up
+
+test: $(STAMP)
+	@exec $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -W 'ignore:Got an error checking' manage.py makemigrations --check --dry-run
+
+# Stop OpenAlert first. What root's servers keep elsewhere is removed by the next start.
+clean-data:
+	rm -rf .openalert
+
+$(STAMP): requirements.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "OpenAlert needs Python 3.11 or newer, and no python3 on the PATH is." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; \
+		exit 1; \
+	fi
+	@if ! $(VENV)/bin/python -c '' 2>/dev/null && ! $(PYTHON) -m venv --clear $(VENV); then \
+		rm -rf $(VENV); \
+		echo "The virtual environment could not be made (on Debian: apt-get install python3-venv)." >&2; \
+		exit 1; \
+	fi
+	@printf 'Installing the requirements into %s ' $(VENV)
+	@{ $(VENV)/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
+		-r requirements.txt 2>$(VENV)/pip-errors; echo "status $$?"; } \
+		| awk '/^status /{status = $$2; next} /^Collecting/ {printf "."; fflush()} END {print ""; exit status}' \
+		|| { cat $(VENV)/pip-errors >&2; exit 1; }
+	@touch $@

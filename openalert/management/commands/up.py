@@ -1,0 +1,140 @@
+"""Everything in one terminal: the embedded servers, web, worker and beat."""
+
+import contextlib
+import errno
+import http.client
+import os
+import socket
+import sys
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import connections
+
+from openalert.embedded.errors import EmbeddedError
+from openalert.embedded.process import Program
+from openalert.embedded.servers import EmbeddedServers
+from openalert.settings import environment
+from openalert.supervisor import Supervisor, Terminal, asked_to_end
+
+HOST = "127.0.0.1"
+NAMES = ("openalert", "web", "worker", "beat", "postgres", "valkey")
+# What Celery thinks of DEBUG and of root is said in the README once, not at every start.
+QUIET = "ignore:::celery.fixups.django,ignore:::celery.platforms"
+
+
+class Command(BaseCommand):
+    help = (
+        "Starts everything: PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), the tables, the "
+        "demo on the first run, web, worker and beat. Ctrl-C ends all of it."
+    )
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.environment = environment
+        self.terminal = Terminal(NAMES)
+        self.supervisor = Supervisor(self.terminal)
+        self.servers = EmbeddedServers(self.environment.places) if self.environment.embedded else None
+        self.is_ready = False
+        with asked_to_end(hurry=self.supervisor.kill):
+            try:
+                self.start()
+                self.supervisor.run(self.tell_when_ready)
+            except KeyboardInterrupt:
+                self.say("stopping")
+            except EmbeddedError as error:
+                sys.exit(str(error))
+            finally:
+                self.supervisor.stop()
+                if self.servers:
+                    self.servers.stop()
+        self.say("everything has ended")
+
+    def say(self, line: str) -> None:
+        self.terminal.say("openalert", line)
+
+    def start(self) -> None:
+        if self.servers:
+            self.servers.claim()
+        check_port(self.environment.port)
+        if self.servers:
+            self.say(f"starting PostgreSQL and Valkey, data in {self.environment.places.data}")
+            self.servers.start()
+            for child in self.servers.children:
+                self.supervisor.watch(child)
+        self.say("bringing the tables up to date")
+        call_command("migrate", interactive=False, verbosity=0)
+        if self.servers:
+            call_command("seed_demo")
+        connections.close_all()
+        self.say("starting web, worker and beat")
+        for name, command in commands(self.environment.port, self.environment.worker_concurrency).items():
+            self.supervisor.start(
+                Program(
+                    name=name,
+                    command=(sys.executable, "-m", *command),
+                    folder=settings.BASE_DIR,
+                    environment={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": QUIET},
+                )
+            )
+
+    def tell_when_ready(self) -> None:
+        """Once web and worker answer, say where to go."""
+        if self.is_ready or not (web_answers(self.environment.port) and worker_answers()):
+            return
+        self.is_ready = True
+        self.say(f"ready at http://{HOST}:{self.environment.port}")
+        if self.environment.embedded:
+            from openalert.demo import first_steps
+
+            for line in first_steps():
+                self.say(line)
+        self.say("Ctrl-C ends everything")
+
+
+def commands(port: int, concurrency: int) -> dict[str, list[str]]:
+    """The programs, as arguments of `python -m`."""
+    web = ["uvicorn", "openalert.asgi:application", "--host", HOST, "--port", str(port)]
+    web += ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--lifespan", "off"]
+    web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
+    celery = ["celery", "-A", "openalert", "--quiet"]
+    worker = [*celery, "worker", "--pool", "threads", "--concurrency", str(concurrency)]
+    worker += ["--queues", settings.CELERY_TASK_DEFAULT_QUEUE, "--without-gossip", "--without-mingle"]
+    return {
+        "web": web,
+        "worker": [*worker, "--loglevel", "warning"],
+        "beat": [*celery, "beat", "--loglevel", "warning", "--pidfile", ""],
+    }
+
+
+def check_port(port: int) -> None:
+    """End with a message when nobody could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                reason = "is in use by another program"
+            else:
+                reason = f"cannot be used ({os.strerror(error.errno).lower()})"
+            sys.exit(
+                f"Port {port} of {HOST} {reason}. Name another one in PORT, like: PORT={port + 1} make run"
+            )
+
+
+def web_answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request(
+            "GET", "/accounts/login/", headers={"Host": settings.ALLOWED_HOSTS[0].lstrip(".*")}
+        )
+        return connection.getresponse().status < 500
+    return False
+
+
+def worker_answers() -> bool:
+    return bool(current_app.control.ping(timeout=0.3))
