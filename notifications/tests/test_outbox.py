@@ -2,6 +2,7 @@
 
 import smtplib
 from datetime import timedelta
+from itertools import pairwise
 from unittest.mock import patch
 
 import pytest

@@ -1,0 +1,103 @@
+"""The administrator's pages for integrations, and the view of their alerts."""
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+
+from openalert.admin_tools import RecordAdmin
+
+from .models import Alert, Integration
+
+
+@admin.register(Integration)
+class IntegrationAdmin(admin.ModelAdmin):
+    list_display = ("name", "service", "team", "source", "grouping", "is_enabled", "key", "has_alerts")
+    list_filter = ("service__team", "source", "is_enabled", "grouping")
+    list_select_related = ("service__team",)
+    search_fields = ("name", "service__name", "=key_hint")
+    autocomplete_fields = ("service",)
+    readonly_fields = ("key", "created_at", "updated_at")
+    actions = ("enable", "disable")
+    change_form_template = "admin/alerts/integration/change_form.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Integration]:
+        sent = Alert.objects.filter(integration=OuterRef("pk"))
+        return super().get_queryset(request).annotate(sent=Exists(sent))
+
+    @admin.display(ordering="service__team__name")
+    def team(self, integration: Integration) -> str:
+        return str(integration.service.team)
+
+    @admin.display(description="key")
+    def key(self, integration: Integration) -> str:
+        return f"…{integration.key_hint}" if integration.key_hint else "made when it is saved, and shown once"
+
+    @admin.display(description="has sent", boolean=True)
+    def has_alerts(self, integration: Integration) -> bool:
+        return integration.sent
+
+    def save_model(self, request: HttpRequest, obj: Integration, form: forms.ModelForm, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        key = obj.set_key()
+        super().save_model(request, obj, form, change)
+        self._show_key(request, obj, key)
+
+    def _show_key(self, request: HttpRequest, integration: Integration, key: str) -> None:
+        text = "The key of {} is <code>{}</code>. Copy it now: it is not shown again."
+        self.message_user(request, format_html(text, integration, key), messages.WARNING)
+
+    @admin.action(description="Switch on", permissions=["change"])
+    def enable(self, request: HttpRequest, queryset: QuerySet[Integration]) -> None:
+        queryset.update(is_enabled=True)
+
+    @admin.action(description="Switch off: refuse their alerts", permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Integration]) -> None:
+        queryset.update(is_enabled=False)
+
+    def get_urls(self) -> list[URLPattern]:
+        rotate = path(
+            "<path:object_id>/rotate-key/",
+            self.admin_site.admin_view(self.rotate_key),
+            name="alerts_integration_rotate_key",
+        )
+        return [rotate, *super().get_urls()]
+
+    def rotate_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then give the integration a new key and show it once."""
+        integration = self.get_object(request, object_id)
+        if integration is None or not self.has_change_permission(request, integration):
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if request.method != "POST":
+            context = {**self.admin_site.each_context(request), "integration": integration, "opts": self.opts}
+            return TemplateResponse(request, "admin/alerts/integration/rotate_key.html", context)
+        key = integration.set_key()
+        integration.save()
+        self.log_change(request, integration, "Rotated the key.")
+        self._show_key(request, integration, key)
+        return redirect(reverse("admin:alerts_integration_change", args=[integration.pk]))
+
+
+@admin.register(Alert)
+class AlertAdmin(RecordAdmin):
+    list_display = (
+        "title",
+        "status",
+        "severity",
+        "count",
+        "source",
+        "integration",
+        "incident",
+        "first_fired_at",
+        "last_fired_at",
+    )
+    list_filter = ("status", "severity", "integration__service__team", "integration", "first_fired_at")
+    list_select_related = ("integration", "incident")
+    search_fields = ("title", "=dedup_key")
+    show_full_result_count = False

@@ -1,0 +1,138 @@
+"""The administrator's pages for policies and routing, and the view of their runs."""
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from incidents.enums import Severity
+from openalert.admin_tools import RecordAdmin
+
+from . import routing
+from .models import EscalationPolicy, EscalationRun, EscalationStep, RoutingRule, StepTarget
+
+
+class StepInline(admin.TabularInline):
+    model = EscalationStep
+    extra = 0
+    show_change_link = True
+    fields = ("position", "delay_minutes", "whom")
+    readonly_fields = ("whom",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationStep]:
+        return (
+            super()
+            .get_queryset(request)
+            .prefetch_related("targets__user", "targets__schedule", "targets__team")
+        )
+
+    @admin.display(description="pages")
+    def whom(self, step: EscalationStep) -> str:
+        return ", ".join(map(str, step.targets.all())) or "nobody yet: save, then open the step"
+
+
+@admin.register(EscalationPolicy)
+class EscalationPolicyAdmin(admin.ModelAdmin):
+    list_display = ("name", "team", "in_words", "repeat_count", "rule_count")
+    list_filter = ("team",)
+    list_select_related = ("team",)
+    search_fields = ("name", "description", "team__name")
+    autocomplete_fields = ("team",)
+    inlines = (StepInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationPolicy]:
+        return (
+            super()
+            .get_queryset(request)
+            .prefetch_related(
+                "steps__targets__user", "steps__targets__schedule", "steps__targets__team", "routing_rules"
+            )
+        )
+
+    @admin.display(description="steps")
+    def in_words(self, policy: EscalationPolicy) -> str:
+        steps = (
+            f"{', '.join(map(str, step.targets.all())) or 'nobody'} ({step.delay_minutes} min)"
+            for step in policy.steps.all()
+        )
+        return " → ".join(steps) or "no steps"
+
+    @admin.display(description="rules")
+    def rule_count(self, policy: EscalationPolicy) -> int:
+        return len(policy.routing_rules.all())
+
+
+class TargetInline(admin.TabularInline):
+    model = StepTarget
+    extra = 1
+    autocomplete_fields = ("user", "schedule", "team")
+
+
+@admin.register(EscalationStep)
+class EscalationStepAdmin(admin.ModelAdmin):
+    list_display = ("__str__", "delay_minutes", "whom")
+    list_filter = ("policy__team", "policy")
+    list_select_related = ("policy",)
+    search_fields = ("policy__name",)
+    autocomplete_fields = ("policy",)
+    inlines = (TargetInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationStep]:
+        return (
+            super()
+            .get_queryset(request)
+            .prefetch_related("targets__user", "targets__schedule", "targets__team")
+        )
+
+    @admin.display(description="pages")
+    def whom(self, step: EscalationStep) -> str:
+        return ", ".join(map(str, step.targets.all())) or "nobody"
+
+
+class RoutingRuleForm(forms.ModelForm):
+    position = forms.IntegerField(
+        min_value=0,
+        required=False,
+        help_text="The first rule that matches decides. Empty: after the last one.",
+    )
+
+    severities = forms.MultipleChoiceField(
+        choices=Severity.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None: any severity.",
+    )
+
+    class Meta:
+        model = RoutingRule
+        fields = ("team", "position", "service", "severities", "policy")
+
+    def clean(self) -> dict[str, object]:
+        cleaned = super().clean()
+        if cleaned.get("position") is None and cleaned.get("team") and "position" not in self.errors:
+            cleaned["position"] = routing.next_position(cleaned["team"])
+        return cleaned
+
+
+@admin.register(RoutingRule)
+class RoutingRuleAdmin(admin.ModelAdmin):
+    form = RoutingRuleForm
+    list_display = ("team", "position", "service", "severities", "policy")
+    list_display_links = ("position",)
+    list_filter = ("team", "policy")
+    list_select_related = ("team", "service", "policy")
+    search_fields = ("team__name", "service__name", "policy__name")
+    autocomplete_fields = ("team", "service", "policy")
+
+
+@admin.register(EscalationRun)
+class EscalationRunAdmin(RecordAdmin):
+    list_display = ("incident", "policy_name", "status", "loop", "step", "due_at", "ended_at", "end_reason")
+    list_filter = ("status", "end_reason", "policy", "created_at")
+    list_select_related = ("incident",)
+    search_fields = ("=incident__number", "incident__title", "policy__name")
+    show_full_result_count = False
+
+    @admin.display(description="policy", ordering="policy__name")
+    def policy_name(self, run: EscalationRun) -> str:
+        return run.snapshot["policy"]

@@ -1,0 +1,200 @@
+"""The administrator's pages for people and what they own."""
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from openalert.admin_tools import list_link
+
+from . import oncall, queries
+from .models import Layer, Membership, Override, Participant, Schedule, Service, Team, User
+
+admin.site.site_header = admin.site.site_title = "OpenAlert"
+admin.site.index_title = "Administration"
+admin.site.unregister(Group)
+
+
+class UserCreationForm(AdminUserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email", "name")
+
+
+class MembershipInline(admin.TabularInline):
+    model = Membership
+    extra = 0
+    autocomplete_fields = ("team", "user")
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    add_form = UserCreationForm
+    form = UserChangeForm
+    ordering = ("name", "email")
+    list_display = (
+        "name",
+        "email",
+        "job_title",
+        "team_names",
+        "time_zone",
+        "is_active",
+        "is_staff",
+        "last_login",
+    )
+    list_display_links = ("name", "email")
+    list_filter = ("is_active", "is_staff", "is_superuser", "teams")
+    search_fields = ("name", "email", "phone", "job_title")
+    readonly_fields = ("last_login", "created_at", "updated_at")
+    filter_horizontal = ("user_permissions",)
+    inlines = (MembershipInline,)
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        ("Person", {"fields": ("name", "job_title", "phone", "time_zone")}),
+        ("Access", {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
+        ("Record", {"fields": ("last_login", "created_at", "updated_at")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")},
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("teams")
+
+    @admin.display(description="teams")
+    def team_names(self, user: User) -> str:
+        return ", ".join(team.name for team in user.teams.all())
+
+
+@admin.register(Team)
+class TeamAdmin(admin.ModelAdmin):
+    list_display = ("name", "time_zone", "member_count", "service_count", "schedule_count")
+    search_fields = ("name", "description")
+    readonly_fields = ("created_at", "updated_at")
+    inlines = (MembershipInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                members_found=Count("memberships", distinct=True),
+                services_found=Count("services", distinct=True),
+                schedules_found=Count("schedules", distinct=True),
+            )
+        )
+
+    @admin.display(description="people", ordering="members_found")
+    def member_count(self, team: Team) -> str:
+        return list_link(Membership, team.members_found, team__id__exact=team.pk)
+
+    @admin.display(description="services", ordering="services_found")
+    def service_count(self, team: Team) -> str:
+        return list_link(Service, team.services_found, team__id__exact=team.pk)
+
+    @admin.display(description="schedules", ordering="schedules_found")
+    def schedule_count(self, team: Team) -> str:
+        return list_link(Schedule, team.schedules_found, team__id__exact=team.pk)
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin):
+    list_display = ("user", "team", "role")
+    list_editable = ("role",)
+    list_filter = ("team", "role")
+    list_select_related = ("user", "team")
+    search_fields = ("user__name", "user__email", "team__name")
+    autocomplete_fields = ("user", "team")
+
+
+@admin.register(Service)
+class ServiceAdmin(admin.ModelAdmin):
+    list_display = ("name", "team", "resolves_with_alerts", "runbook_url")
+    list_filter = ("team", "resolves_with_alerts")
+    list_select_related = ("team",)
+    search_fields = ("name", "description", "team__name")
+    autocomplete_fields = ("team",)
+    readonly_fields = ("created_at", "updated_at")
+
+
+class LayerInline(admin.TabularInline):
+    model = Layer
+    extra = 0
+    show_change_link = True
+    fields = ("position", "name", "rotation", "turn_length", "starts_at", "ends_at", "people")
+    readonly_fields = ("people",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Layer]:
+        return super().get_queryset(request).prefetch_related("participants__user")
+
+    @admin.display(description="people, in turn")
+    def people(self, layer: Layer) -> str:
+        return ", ".join(str(participant.user) for participant in layer.participants.all()) or "nobody yet"
+
+
+class OverrideInline(admin.TabularInline):
+    """Overrides that are not over; past ones stay in their own list."""
+
+    model = Override
+    extra = 0
+    autocomplete_fields = ("user",)
+    fk_name = "schedule"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Override]:
+        return super().get_queryset(request).filter(ends_at__gt=timezone.now())
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(admin.ModelAdmin):
+    list_display = ("name", "team", "time_zone", "on_call_now")
+    list_filter = ("team",)
+    search_fields = ("name", "description", "team__name")
+    autocomplete_fields = ("team",)
+    inlines = (LayerInline, OverrideInline)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Schedule]:
+        return queries.with_rotation(super().get_queryset(request))
+
+    @admin.display(description="on call now")
+    def on_call_now(self, schedule: Schedule) -> str:
+        people = oncall.on_call(schedule, timezone.now())
+        return ", ".join(map(str, people)) or "nobody"
+
+
+class ParticipantInline(admin.TabularInline):
+    model = Participant
+    extra = 0
+    autocomplete_fields = ("user",)
+    fields = ("position", "user")
+
+
+@admin.register(Layer)
+class LayerAdmin(admin.ModelAdmin):
+    list_display = ("__str__", "position", "rotation", "turn_length", "starts_at", "ends_at")
+    list_filter = ("schedule__team", "rotation")
+    list_select_related = ("schedule",)
+    search_fields = ("name", "schedule__name")
+    autocomplete_fields = ("schedule",)
+    inlines = (ParticipantInline,)
+
+
+@admin.register(Override)
+class OverrideAdmin(admin.ModelAdmin):
+    list_display = ("schedule", "user", "starts_at", "ends_at", "created_by")
+    list_filter = ("schedule__team", "schedule")
+    list_select_related = ("schedule", "user", "created_by")
+    search_fields = ("user__name", "schedule__name")
+    autocomplete_fields = ("schedule", "user")
+    date_hierarchy = "starts_at"
+
+    def save_model(self, request: HttpRequest, obj: Override, form: forms.ModelForm, change: bool) -> None:
+        if not change:
+            obj.created_by = request.user
+        super().save_model(request, obj, form, change)
