@@ -69,7 +69,13 @@ PEOPLE = (ANA, BO, CARLA, DEV, EMMA, FINN)
 TEAMS = {
     "Payments": (
         "Europe/Berlin",
-        {CARLA: Role.MANAGER, ANA: Role.RESPONDER, BO: Role.RESPONDER, EMMA: Role.RESPONDER, FINN: Role.OBSERVER},
+        {
+            CARLA: Role.MANAGER,
+            ANA: Role.RESPONDER,
+            BO: Role.RESPONDER,
+            EMMA: Role.RESPONDER,
+            FINN: Role.OBSERVER,
+        },
     ),
     "Platform": (
         "America/New_York",
@@ -105,7 +111,12 @@ TROUBLES = {
     "Checkout probes": [
         ("Checkout answers slowly: p99 over 3 s", Severity.HIGH, {"region": "eu-1"}, "probe-fra-2"),
         ("Checkout fails for one in ten orders", Severity.CRITICAL, {"region": "eu-1"}, "probe-fra-1"),
-        ("Certificate of shop.example.org ends in 9 days", Severity.MEDIUM, {"host": "shop.example.org"}, "certs"),
+        (
+            "Certificate of shop.example.org ends in 9 days",
+            Severity.MEDIUM,
+            {"host": "shop.example.org"},
+            "certs",
+        ),
     ],
     "Bank monitors": [
         ("Northern Bank refuses connections", Severity.CRITICAL, {"bank": "northern"}, "gateway-2"),
@@ -116,13 +127,38 @@ TROUBLES = {
         ("Mail queue holds 12,000 letters", Severity.LOW, {"job": "mailer"}, "cron-4"),
     ],
     "Prometheus": [
-        ("Node eu-1-worker-7 is not ready", Severity.HIGH, {"alertname": "NodeNotReady", "cluster": "eu-1"}, "kubelet"),
-        ("Pods of cart restart in a loop", Severity.HIGH, {"alertname": "CrashLoop", "cluster": "us-1"}, "kube-state"),
-        ("Disk of eu-1-worker-3 is 91 % full", Severity.MEDIUM, {"alertname": "DiskFilling", "cluster": "eu-1"}, "node"),
+        (
+            "Node eu-1-worker-7 is not ready",
+            Severity.HIGH,
+            {"alertname": "NodeNotReady", "cluster": "eu-1"},
+            "kubelet",
+        ),
+        (
+            "Pods of cart restart in a loop",
+            Severity.HIGH,
+            {"alertname": "CrashLoop", "cluster": "us-1"},
+            "kube-state",
+        ),
+        (
+            "Disk of eu-1-worker-3 is 91 % full",
+            Severity.MEDIUM,
+            {"alertname": "DiskFilling", "cluster": "eu-1"},
+            "node",
+        ),
     ],
     "Prometheus, databases": [
-        ("Replica db-2 is 45 s behind", Severity.MEDIUM, {"alertname": "ReplicaLag", "db": "db-2"}, "db-2:9187"),
-        ("No connections left on db-1", Severity.CRITICAL, {"alertname": "ConnectionsFull", "db": "db-1"}, "db-1:9187"),
+        (
+            "Replica db-2 is 45 s behind",
+            Severity.MEDIUM,
+            {"alertname": "ReplicaLag", "db": "db-2"},
+            "db-2:9187",
+        ),
+        (
+            "No connections left on db-1",
+            Severity.CRITICAL,
+            {"alertname": "ConnectionsFull", "db": "db-1"},
+            "db-1:9187",
+        ),
     ],
 }
 CAUSES = (
@@ -307,7 +343,9 @@ class _Demo:
             name = self.random.choice(list(TROUBLES))
             self.incident(name, self.random.choice(TROUBLES[name]), at, resolved=True)
         self.incident("Prometheus", TROUBLES["Prometheus"][2], self.now - timedelta(hours=3), resolved=False)
-        self.incident("Bank monitors", TROUBLES["Bank monitors"][1], self.now - timedelta(minutes=50), resolved=False)
+        self.incident(
+            "Bank monitors", TROUBLES["Bank monitors"][1], self.now - timedelta(minutes=50), resolved=False
+        )
 
     def incident(
         self, name: str, trouble: tuple[str, Severity, dict[str, str], str], at: datetime, *, resolved: bool
@@ -322,7 +360,9 @@ class _Demo:
         first = self.users[SCHEDULES[schedule][1][0]]
         slow = self.random.random() < 0.25  # nobody of the first line answers
         answerer = self.users[second] if slow else first
-        acknowledged_at = at + timedelta(seconds=self.random.uniform(65, 115) if slow else self.random.uniform(15, 55))
+        acknowledged_at = at + timedelta(
+            seconds=self.random.uniform(65, 115) if slow else self.random.uniform(15, 55)
+        )
         resolved_at = acknowledged_at + timedelta(minutes=self.random.uniform(4, 95))
         incident = Incident.objects.create(
             service=service,
@@ -380,20 +420,28 @@ class _Demo:
             names = [target["name"] for target in run.snapshot["steps"][step]["targets"]]
             where = {"loop": 0, "step": step}
             entries.append(
-                (step_at, Kind.STEP_REACHED, timeline.SYSTEM, {"people": [user.name], "targets": names, **where})
+                (
+                    step_at,
+                    Kind.STEP_REACHED,
+                    timeline.SYSTEM,
+                    {"people": [user.name], "targets": names, **where},
+                )
             )
             for method in ContactMethod.objects.filter(user=user):
                 sent_at = step_at + timedelta(milliseconds=self.random.uniform(80, 900))
                 self.page(incident, run, step, method, step_at, sent_at)
                 channel = Channel(method.channel).label.lower()
-                entries.append((sent_at, Kind.PAGE_SENT, timeline.SYSTEM, {"user": user.name, "channel": channel}))
+                entries.append(
+                    (sent_at, Kind.PAGE_SENT, timeline.SYSTEM, {"user": user.name, "channel": channel})
+                )
         entries.append((incident.acknowledged_at, Kind.ACKNOWLEDGED, person, {}))
         if incident.resolved_at:
             note_at = incident.resolved_at - timedelta(seconds=30)
             entries.append((note_at, Kind.NOTE, person, {"text": self.random.choice(CAUSES)}))
             entries.append((incident.resolved_at, Kind.RESOLVED, person, {}))
         TimelineEntry.objects.bulk_create(
-            timeline.entry(incident, kind, actor=actor, at=moment, **data) for moment, kind, actor, data in entries
+            timeline.entry(incident, kind, actor=actor, at=moment, **data)
+            for moment, kind, actor, data in entries
         )
 
     def page(

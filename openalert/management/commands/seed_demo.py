@@ -14,10 +14,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--force", action="store_true", help="also with servers of one's own: the accounts' password is known"
+            "--force",
+            action="store_true",
+            help="also with servers of one's own: the accounts' password is known",
         )
 
     def handle(self, *args: Any, force: bool, **options: Any) -> None:
         if not (settings.EMBEDDED or force):
-            raise CommandError("The demo's accounts have a known password: say --force if that is what you want.")
+            raise CommandError(
+                "The demo's accounts have a known password: say --force if that is what you want."
+            )
         demo.seed()
