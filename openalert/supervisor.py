@@ -30,6 +30,8 @@ class Terminal:
         self.is_coloured = self.stream.isatty() and not os.environ.get("NO_COLOR")
 
     def say(self, name: str, line: str) -> None:
+        if not line.strip():
+            return
         head = f"{name:>{self.width}} |"
         if self.is_coloured:
             head = f"\x1b[{self.colours.get(name, 1)}m{head}\x1b[0m"

@@ -46,6 +46,7 @@ def postgres_program(places: Places, binaries: Binaries, user: User | None, *, d
         command=(str(binaries.postgres), "-D", str(places.postgres), *options),
         # Fast shutdown, then immediate: that one recovers from the log at the next start.
         stop_signals=((signal.SIGINT, 20), (signal.SIGQUIT, 5)),
+        death_signal=signal.SIGINT,
         user=user,
         folder=places.postgres,
         log=places.log("postgres"),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,12 +30,14 @@ class Program:
     """What to run and how to end it.
 
     Its output goes to the end of the file `log`, or into a pipe (`Child.process.stdout`) when there is none.
-    `stop_signals` are tried one after the other, each with its seconds of patience, before SIGKILL.
+    `stop_signals` are tried one after the other, each with its seconds of patience, before SIGKILL;
+    `death_signal` is what it gets when we die ourselves and nobody is left to have patience.
     """
 
     name: str
     command: tuple[str, ...]
     stop_signals: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 10),)
+    death_signal: signal.Signals = signal.SIGKILL
     user: User | None = None
     folder: Path | None = None
     log: Path | None = None
@@ -43,7 +46,7 @@ class Program:
 
 class Child:
     """A program that runs, in a session of its own: the terminal's Ctrl-C reaches it only through us, and on
-    Linux it is told to stop when we die, however that happens. To be made in a thread that stays: for the
+    Linux it gets its death signal when we die, however that happens. To be made in a thread that stays: for the
     kernel, our death is that of the thread."""
 
     def __init__(self, program: Program) -> None:
@@ -88,12 +91,11 @@ class Child:
 def _launch(program: Program) -> subprocess.Popen[bytes]:
     user = program.user
     uid, gid = (user.uid, user.gid) if user else (-1, -1)
-    death_signal = program.stop_signals[0][0]
     output = open_log(program.log, user) if program.log else subprocess.PIPE
     try:
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", str(LAUNCHER)]
-            + [str(number) for number in (os.getpid(), int(death_signal), uid, gid)]
+            + [str(number) for number in (os.getpid(), int(program.death_signal), uid, gid)]
             + list(program.command),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -117,11 +119,11 @@ def open_log(path: Path, user: User | None) -> int:
     return descriptor
 
 
-def end_leftovers(folder: Path, names: Iterable[str], number: signal.Signals, patience: float) -> bool:
+def end_leftovers(folder: Path, names: Iterable[str], number: signal.Signals, patience: float) -> None:
     """End the processes with one of these names that work in `folder`: servers whose supervisor is gone.
 
-    The folder's lock must be held. Says whether there were any. A server's own pid file would not do: after a
-    restart of the machine or container its number may be anybody's.
+    The folder's lock must be held. A server's own pid file would not do: after a restart of the machine or
+    container its number may be anybody's.
     """
     processes = psutil.process_iter(["name", "cwd", "ppid"])
     leftovers = [process for process in processes if _works_in(process, folder, names)]
@@ -129,11 +131,9 @@ def end_leftovers(folder: Path, names: Iterable[str], number: signal.Signals, pa
     for process in leftovers:
         if process.info["ppid"] not in pids:
             _signal(process, number)
-    _, alive = psutil.wait_procs(leftovers, patience)
-    for process in alive:
+    for process in _wait(leftovers, patience):
         _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, patience)
-    return bool(leftovers)
+    _wait(leftovers, patience)
 
 
 def _works_in(process: psutil.Process, folder: Path, names: Iterable[str]) -> bool:
@@ -144,3 +144,21 @@ def _works_in(process: psutil.Process, folder: Path, names: Iterable[str]) -> bo
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
+
+
+def _wait(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Those that have not ended within so many seconds."""
+    deadline = time.monotonic() + patience
+    while (
+        alive := [process for process in processes if not _has_ended(process)]
+    ) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return alive
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    # In a container without an init, nobody takes the zombies of others away.
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,93 @@
+"""docker-compose.yml: the shape of an installation, checked without docker; with it if it is there."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from openalert.environment import read_environment
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FILE = ROOT / "docker-compose.yml"
+OURS = ("migrate", "web", "worker", "beat")
+GIVEN = {
+    "POSTGRES_PASSWORD": "pw0123456789",
+    "SECRET_KEY": "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-",
+    "ALLOWED_HOSTS": "alerts.example.org",
+    "SITE_URL": "https://alerts.example.org",
+    "EMAIL_URL": "smtp://smtp.example.org",
+}
+
+
+@pytest.fixture(scope="module")
+def services() -> dict:
+    return yaml.safe_load(FILE.read_text())["services"]
+
+
+def filled(value: str) -> str:
+    """What compose makes of ${NAME:?…} and ${NAME:-default}."""
+    return re.sub(r"\$\{(\w+):[?-]([^}]*)\}", lambda found: GIVEN.get(found[1], ""), value)
+
+
+def test_all_parts_are_there(services):
+    assert list(services) == ["postgres", "pgbouncer", "valkey", *OURS]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_environment_is_what_the_application_wants(services, tmp_path, name):
+    variables = {key: filled(value) for key, value in services[name]["environment"].items()}
+    found = read_environment(variables, tmp_path)
+    host = "postgres" if name == "migrate" else "pgbouncer"
+    assert (found.embedded, found.debug, found.database["HOST"]) == (False, False, host)
+
+
+def test_what_is_required_is_asked_for_by_name():
+    required = set(re.findall(r"\$\{(\w+):\?", FILE.read_text()))
+    assert required == set(GIVEN)
+
+
+def test_every_variable_is_in_the_example():
+    named = set(re.findall(r"\$\{(\w+):", FILE.read_text()))
+    example = (ROOT / ".env.example").read_text()
+    assert {name for name in named if not re.search(rf"^#{name}=", example, re.MULTILINE)} == set()
+
+
+def test_each_service_is_watched(services):
+    assert [name for name, service in services.items() if "test" not in service["healthcheck"]] == ["migrate"]
+    assert services["migrate"]["healthcheck"] == {"disable": True}
+
+
+def test_start_waits_for_what_it_needs(services):
+    after_migration = {
+        "migrate": {"condition": "service_completed_successfully"},
+        "pgbouncer": {"condition": "service_healthy"},
+        "valkey": {"condition": "service_healthy"},
+    }
+    assert [services[name]["depends_on"] for name in ("web", "worker", "beat")] == [after_migration] * 3
+
+
+def test_pgbouncer_shares_connections_by_transaction(services):
+    assert services["pgbouncer"]["environment"]["POOL_MODE"] == "transaction"
+
+
+def test_image_has_all_of_the_application_and_no_root(services):
+    dockerfile = services["web"]["build"]["dockerfile_inline"]
+    copied = set(re.findall(r"^COPY ([\w.]+) ", dockerfile, re.MULTILINE))
+    code = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert copied == {"requirements.txt", "manage.py", "templates", "static", *code}
+    assert dockerfile.rstrip().endswith("USER openalert")
+
+
+def test_docker_agrees():
+    docker = shutil.which("docker")
+    if not docker or subprocess.run([docker, "compose", "version"], capture_output=True).returncode:
+        pytest.skip("docker's compose plugin is not installed")
+    command = [docker, "compose", "--file", str(FILE), "config", "--quiet"]
+    result = subprocess.run(
+        command, env={**os.environ, **GIVEN}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,167 @@
+"""The environment: what is needed, what it becomes, and what is said when it is wrong."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openalert.environment import FaultyEnvironment, masked, read_environment
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KEY = "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-"
+INSTALLATION = {
+    "DATABASE_URL": "postgres://ana:p%40ss@db:5433/alerts",
+    "REDIS_URL": "rediss://:pw@redis:6380/2",
+    "SECRET_KEY": KEY,
+    "SITE_URL": "https://Alerts.example.org/",
+    "ALLOWED_HOSTS": "alerts.example.org, .internal",
+    "EMAIL_URL": "smtp+tls://me%40x.org:pw@smtp.example.org",
+}
+
+
+def faults(variables: dict[str, str], folder: Path) -> list[str]:
+    with pytest.raises(FaultyEnvironment) as caught:
+        read_environment(variables, folder)
+    return [fault.name for fault in caught.value.faults]
+
+
+def test_development_needs_nothing(tmp_path):
+    found = read_environment({}, tmp_path)
+    assert (found.embedded, found.debug, found.port) == (True, True, 8000)
+    assert found.site_url == "http://127.0.0.1:8000"
+    assert found.email.backend == "notifications.mailbox.MailboxBackend"
+    assert found.database["NAME"] == "openalert"
+    assert found.redis_url.startswith("unix:///")
+    assert found.broker_url == found.redis_url.replace("unix", "redis+socket")
+
+
+def test_development_key_is_made_once_and_kept_for_its_owner(tmp_path):
+    first = read_environment({}, tmp_path)
+    second = read_environment({"PORT": "8001"}, tmp_path)
+    path = tmp_path / ".openalert" / "secret_key"
+    assert first.secret_key == second.secret_key == path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["secret_key"]
+
+
+def test_installation_names_what_it_depends_on(tmp_path):
+    found = read_environment(INSTALLATION, tmp_path)
+    assert (found.embedded, found.debug, found.https) == (False, False, True)
+    assert found.site_url == "https://alerts.example.org"
+    assert found.allowed_hosts == ["alerts.example.org", ".internal"]
+    assert found.redis_url == found.broker_url == INSTALLATION["REDIS_URL"]
+    assert {name: found.database[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")} == {
+        "USER": "ana",
+        "PASSWORD": "p@ss",
+        "HOST": "db",
+        "PORT": 5433,
+        "NAME": "alerts",
+    }
+    assert found.database["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert found.database["OPTIONS"]["pool"]["max_size"] == 20
+    email = found.email
+    assert (email.host, email.port, email.user, email.use_tls) == ("smtp.example.org", 587, "me@x.org", True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["%2Ftmp%2FSome-Folder", "%2ftmp%2FSome-Folder:5432"])
+def test_database_on_a_socket(tmp_path, host):
+    found = read_environment({**INSTALLATION, "DATABASE_URL": f"postgres://ana@{host}/alerts"}, tmp_path)
+    assert found.database["HOST"] == "/tmp/Some-Folder"
+
+
+def test_redis_on_a_socket_is_the_same_for_celery(tmp_path):
+    found = read_environment({**INSTALLATION, "REDIS_URL": "unix:///run/redis.sock?db=3"}, tmp_path)
+    assert found.broker_url == "redis+socket:///run/redis.sock?virtual_host=3"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_either_server_makes_it_an_installation_that_needs_all(tmp_path, name):
+    assert faults({name: INSTALLATION[name]}, tmp_path) == [other for other in INSTALLATION if other != name]
+
+
+def test_empty_value_counts_as_none(tmp_path):
+    assert faults({**INSTALLATION, "EMAIL_URL": " ", "PORT": ""}, tmp_path) == ["EMAIL_URL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://ana:pw@db/alerts"),
+        ("DATABASE_URL", "postgres://ana:pw@db:port/alerts"),
+        ("DATABASE_URL", "postgres://ana:pw@db"),
+        ("DATABASE_URL", "db:5432"),
+        ("REDIS_URL", "amqp://rabbit"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://[::1"),
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "django-insecure-8f3k2l1j4h5g6f7d8s9a0p1o2i3u"),
+        ("SECRET_KEY", "a" * 50),
+        ("SITE_URL", "alerts.example.org"),
+        ("SITE_URL", "https://alerts.example.org/openalert"),
+        ("ALLOWED_HOSTS", "https://alerts.example.org"),
+        ("ALLOWED_HOSTS", ","),
+        ("ALLOWED_HOSTS", "other.example.org"),
+        ("EMAIL_URL", "smtp://"),
+        ("EMAIL_URL", "sendmail://x"),
+        ("EMAIL_TIMEOUT_SECONDS", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("DEBUG", "maybe"),
+        ("BEHIND_TLS_PROXY", "2"),
+        ("HSTS_SECONDS", "-1"),
+        ("DATABASE_POOL_SIZE", "1"),
+        ("WORKER_CONCURRENCY", "many"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_wrong_value_is_one_fault(tmp_path, name, value):
+    assert faults({**INSTALLATION, name: value}, tmp_path) == [name]
+
+
+def test_data_folder_that_is_a_file_is_a_fault(tmp_path):
+    (tmp_path / "data").write_text("")
+    assert faults({"OPENALERT_DATA_DIR": "data"}, tmp_path) == ["OPENALERT_DATA_DIR"]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgres://ana:pw@db:5432/alerts", "postgres://***@db:5432/alerts"),
+        ("postgres://ana:p@w@db", "postgres://***@db"),
+        ("postgres://ana:pw", "postgres://ana:***"),
+        ("redis://redis:6379/0?password=pw", "redis://redis:6379/0"),
+        ("ana:pw@db", "***@db"),
+        ("8000", "8000"),
+    ],
+)
+def test_passwords_are_not_shown(given, shown):
+    assert masked(given) == shown
+
+
+def test_start_is_stopped_by_one_message_that_names_every_fault(tmp_path):
+    variables = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": "postgres://ana:hunter2@db:x/alerts",
+        "SECRET_KEY": "hunter2",
+        "PORT": "0",
+    }
+    command = [sys.executable, "manage.py", "check"]
+    result = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (1, "")
+    named = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert sorted(named) == sorted([*INSTALLATION, "PORT"])
+    assert "Traceback" not in result.stderr
+    assert "hunter2" not in result.stderr
+
+
+def test_every_variable_is_in_the_example():
+    names = {line.partition("=")[0].lstrip("#") for line in (ROOT / ".env.example").read_text().splitlines()}
+    source = (ROOT / "openalert" / "environment.py").read_text()
+    read = set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
+    assert len(read) == 16
+    assert read <= names
