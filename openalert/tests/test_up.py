@@ -106,8 +106,8 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 def test_everything_starts_answers_and_ends(start):
     up = start()
-    assert up.url in up.wait_for("ready at")
-    assert "curl" in up.wait_for("curl")
+    up.wait_for("ready; Ctrl-C ends everything")
+    assert f"curl -X POST {up.url}/api/v1/alerts" in up.wait_for("curl")
     assert httpx.get(f"{up.url}/accounts/login/").status_code == 200
     family = up.family()
     assert {"uvicorn", "worker", "beat"} <= {part for process in family for part in process.cmdline()}
@@ -130,14 +130,14 @@ def test_everything_starts_answers_and_ends(start):
 
 def test_killed_supervisor_takes_everything_along_and_the_data_is_found_again(start):
     up = start()
-    up.wait_for("ready at")
+    up.wait_for("ready;")
     key = (up.places.data / "secret_key").read_text()
     family = up.family()
     up.process.kill()
     up.wait_until(lambda: not alive(family), 30)
 
     again = start()
-    again.wait_for("ready at")
+    again.wait_for("ready;")
     assert (again.places.data / "secret_key").read_text() == key
     family = again.family()
     assert again.end(signal.SIGTERM) == 0

@@ -22,7 +22,7 @@ from openalert.supervisor import Supervisor, Terminal, asked_to_end
 
 HOST = "127.0.0.1"
 NAMES = ("openalert", "web", "worker", "beat", "postgres", "valkey")
-# What Celery thinks of DEBUG and of root is said in the README once, not at every start.
+# What Celery thinks of DEBUG and of root need not be said at every start.
 QUIET = "ignore:::celery.fixups.django,ignore:::celery.platforms"
 
 
@@ -86,13 +86,13 @@ class Command(BaseCommand):
         if self.is_ready or not (web_answers(self.environment.port) and worker_answers()):
             return
         self.is_ready = True
-        self.say(f"ready at http://{HOST}:{self.environment.port}")
+        lines = [f"open http://{HOST}:{self.environment.port}"]
         if self.environment.embedded:
             from openalert.demo import first_steps
 
-            for line in first_steps():
-                self.say(line)
-        self.say("Ctrl-C ends everything")
+            lines = first_steps()
+        for line in [*lines, "ready; Ctrl-C ends everything"]:
+            self.say(line)
 
 
 def commands(port: int, concurrency: int) -> dict[str, list[str]]:
