@@ -1,3 +1,7 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from . import views
+
+urlpatterns = [
+    path("incidents/<int:number>/alerts/", views.incident_alerts, name="incident-alerts"),
+]

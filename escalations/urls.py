@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from . import views
+
+urlpatterns = [
+    path("incidents/<int:number>/escalation/", views.incident_escalation, name="incident-escalation"),
+    path("incidents/<int:number>/escalate/", views.escalate, name="incident-escalate"),
+    path("incidents/<int:number>/reassign/", views.reassign, name="incident-reassign"),
+]

@@ -1,3 +1,20 @@
-from django.urls import URLPattern
+from django.urls import path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern] = []
+from . import views
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="incidents")),
+    path("incidents/", views.incident_list, name="incidents"),
+    path("incidents/new/", views.open_incident, name="incident-new"),
+    path("incidents/<int:number>/", views.incident_page, name="incident"),
+    path("incidents/<int:number>/header/", views.header, name="incident-header"),
+    path("incidents/<int:number>/timeline/", views.timeline_entries, name="incident-timeline"),
+    path("incidents/<int:number>/acknowledge/", views.acknowledge, name="incident-acknowledge"),
+    path("incidents/<int:number>/unacknowledge/", views.unacknowledge, name="incident-unacknowledge"),
+    path("incidents/<int:number>/resolve/", views.resolve, name="incident-resolve"),
+    path("incidents/<int:number>/reopen/", views.reopen, name="incident-reopen"),
+    path("incidents/<int:number>/snooze/", views.snooze, name="incident-snooze"),
+    path("incidents/<int:number>/severity/", views.change_severity, name="incident-severity"),
+    path("incidents/<int:number>/notes/", views.add_note, name="incident-note"),
+]
