@@ -25,6 +25,7 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -W 'ignore:Got an error checking' manage.py makemigrations --check --dry-run
 
 # Stop OpenAlert first. What root's servers keep elsewhere is removed by the next start.

@@ -133,51 +133,55 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
     embedded = not reader.given("DATABASE_URL") and not reader.given("REDIS_URL")
     places = Places((base_dir / (reader.given("OPENALERT_DATA_DIR") or ".openalert")).resolve())
     port = reader.integer("PORT", 8000, lowest=1, highest=65535)
-    pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
-    if embedded:
-        database = {"ENGINE": "django.db.backends.postgresql", **places.database}
-        redis_url = places.redis_url
-        secret_key = reader.read("SECRET_KEY", check_secret_key, SECRET_KEY_WANTED, secret=True)
-        secret_key = secret_key or reader.make(
-            "OPENALERT_DATA_DIR", places.data, "a folder that this user can write to", keep_secret_key
-        )
-        site_url = reader.read("SITE_URL", check_site_url, SITE_URL_WANTED) or f"http://127.0.0.1:{port}"
-        hosts = reader.read("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED) or ["localhost", "127.0.0.1", "[::1]"]
-        email = reader.read("EMAIL_URL", check_email_url, EMAIL_WANTED) or check_email_url("mailbox://")
-    else:
-        database = reader.require("DATABASE_URL", check_database_url, DATABASE_WANTED)
-        redis_url = reader.require("REDIS_URL", check_redis_url, REDIS_WANTED)
-        secret_key = reader.require("SECRET_KEY", check_secret_key, SECRET_KEY_WANTED, secret=True)
-        site_url = reader.require("SITE_URL", check_site_url, SITE_URL_WANTED)
-        hosts = reader.require("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED)
-        email = reader.require("EMAIL_URL", check_email_url, EMAIL_WANTED)
+    values = _development(reader, places, port) if embedded else _installation(reader)
+    hosts, site_url = values["allowed_hosts"], values["site_url"]
     if hosts and site_url and not validate_host(host_of(site_url), hosts):
         reader.fault(
             "ALLOWED_HOSTS", ",".join(hosts), f"a list that allows SITE_URL's host, {host_of(site_url)}"
         )
-    values = {
+    pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
+    email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
+    values |= {
         "embedded": embedded,
         "places": places,
-        "secret_key": secret_key,
+        "port": port,
         "debug": reader.boolean("DEBUG", embedded),
         "log_level": reader.read("LOG_LEVEL", check_log_level, "one of " + ", ".join(LOG_LEVELS)) or "INFO",
-        "allowed_hosts": hosts,
-        "site_url": site_url,
-        "port": port,
         "behind_tls_proxy": reader.boolean("BEHIND_TLS_PROXY", False),
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
-        "redis_url": redis_url,
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "from_address": reader.given("DEFAULT_FROM_EMAIL") or "OpenAlert <openalert@localhost>",
     }
-    email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
-    if reader.faults or database is None or email is None:
+    if reader.faults:
         raise FaultyEnvironment(reader.faults)
-    return Environment(
-        **values,
-        database=with_pool(database, pool_size),
-        email=Email(**email, timeout=email_timeout),
-    )
+    values["database"] = with_pool(values["database"], pool_size)
+    values["email"] = Email(**values["email"], timeout=email_timeout)
+    return Environment(**values)
+
+
+def _development(reader: "Reader", places: Places, port: int) -> dict[str, Any]:
+    secret_key = reader.read("SECRET_KEY", check_secret_key, SECRET_KEY_WANTED, secret=True)
+    return {
+        "database": {"ENGINE": "django.db.backends.postgresql", **places.database},
+        "redis_url": places.redis_url,
+        "secret_key": secret_key
+        or reader.make("OPENALERT_DATA_DIR", places.data, FOLDER_WANTED, keep_secret_key),
+        "site_url": reader.read("SITE_URL", check_site_url, SITE_URL_WANTED) or f"http://127.0.0.1:{port}",
+        "allowed_hosts": reader.read("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED)
+        or ["localhost", "127.0.0.1", "[::1]"],
+        "email": reader.read("EMAIL_URL", check_email_url, EMAIL_WANTED) or check_email_url("mailbox://"),
+    }
+
+
+def _installation(reader: "Reader") -> dict[str, Any]:
+    return {
+        "database": reader.require("DATABASE_URL", check_database_url, DATABASE_WANTED),
+        "redis_url": reader.require("REDIS_URL", check_redis_url, REDIS_WANTED),
+        "secret_key": reader.require("SECRET_KEY", check_secret_key, SECRET_KEY_WANTED, secret=True),
+        "site_url": reader.require("SITE_URL", check_site_url, SITE_URL_WANTED),
+        "allowed_hosts": reader.require("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED),
+        "email": reader.require("EMAIL_URL", check_email_url, EMAIL_WANTED),
+    }
 
 
 class Reader:
@@ -241,6 +245,7 @@ SECRET_KEY_WANTED = (
     f"at least {SHORTEST_SECRET_KEY} random characters, no sample: "
     "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 )
+FOLDER_WANTED = "a folder that this user can write to"
 DATABASE_WANTED = "postgres://user:password@host:5432/name"
 REDIS_WANTED = "redis://:password@host:6379/0, rediss://… or unix:///path"
 SITE_URL_WANTED = "the address that people use, like https://alerts.example.org, without a path"

@@ -133,11 +133,10 @@ class Supervisor:
             time.sleep(seconds)
             return
         for key, _ in self._selector.select(seconds):
-            self._show(key.data)
+            self._show(key.data, key.fd)
 
-    def _show(self, watched: Watched) -> None:
-        output = watched.child.process.stdout
-        data = os.read(output.fileno(), 65_536)
+    def _show(self, watched: Watched, descriptor: int) -> None:
+        data = os.read(descriptor, 65_536)
         if not data:
             self._close(watched)
             return

@@ -120,7 +120,7 @@ def check_port(port: int) -> None:
             if error.errno == errno.EADDRINUSE:
                 reason = "is in use by another program"
             else:
-                reason = f"cannot be used ({os.strerror(error.errno).lower()})"
+                reason = f"cannot be used ({(error.strerror or str(error)).lower()})"
             sys.exit(
                 f"Port {port} of {HOST} {reason}. Name another one in PORT, like: PORT={port + 1} make run"
             )
