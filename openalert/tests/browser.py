@@ -32,4 +32,4 @@ def sign_in(page: Page, url: str, email: str, password: str) -> None:
     page.fill("[name=username]", email)
     page.fill("[name=password]", password)
     page.press("[name=password]", "Enter")
-    page.wait_for_url(f"{url}/")
+    page.wait_for_url(lambda address: "/accounts/login/" not in address)
