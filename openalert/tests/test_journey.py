@@ -35,7 +35,7 @@ def test_alert_is_seen_live_and_acknowledged_and_no_second_level_is_paged(stack,
         page.on("pageerror", lambda error: faults.append(str(error)))
         sign_in(page, stack.url, ana.email, PASSWORD)
         # Open before the alert comes: what follows arrives over the WebSocket.
-        page.wait_for_selector("[data-live-state=live]", state="attached")
+        page.wait_for_selector("[data-live-state][data-state=live]")
 
         answer = httpx.post(
             f"{stack.url}/api/v1/alerts",
