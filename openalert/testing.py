@@ -33,8 +33,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     os.environ.update(variables_for(servers.places))
     early_config.add_cleanup(lambda: _stop(early_config))
     options = early_config.known_args_namespace
-    distributes = bool(getattr(options, "numprocesses", None))  # the controller of pytest-xdist tests nothing
-    if not distributes and not options.collectonly:
+    # pytest-xdist's controller tests nothing itself.
+    is_controller = getattr(options, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ
+    if not is_controller and not options.collectonly:
         servers.start()
     return (yield)
 
