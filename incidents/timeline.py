@@ -118,8 +118,8 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
         f"Nobody answered: {data['policy']} has ended and nobody else will be paged"
     ),
     Kind.NOBODY_TO_PAGE: lambda who, data: f"Nobody could be paged: {data['reason']}",
-    Kind.PAGE_SENT: lambda who, data: f"Paged {data['user']} by {data['channel']}",
+    Kind.PAGE_SENT: lambda who, data: f"Paged {data['user']} {data['channel']}",
     Kind.PAGE_FAILED: lambda who, data: (
-        f"Could not page {data['user']} by {data['channel']}: {data['error']}"
+        f"Could not page {data['user']} {data['channel']}: {data['error']}"
     ),
 }

@@ -9,6 +9,11 @@ class Channel(models.TextChoices):
     IN_APP = "in_app", "In the app"
     EMAIL = "email", "Email"
 
+    @property
+    def phrase(self) -> str:
+        """How it reads in a sentence: paged “in the app”, “by email”."""
+        return "in the app" if self == Channel.IN_APP else f"by {self.label.lower()}"
+
 
 class NotificationStatus(models.TextChoices):
     PENDING = "pending", "Waiting"

@@ -21,7 +21,7 @@ from openalert.wake import wake
 from teams.models import User
 
 from . import backoff, contacts, messages
-from .enums import UNFINISHED, AttemptStatus, NotificationStatus, Purpose
+from .enums import UNFINISHED, AttemptStatus, Channel, NotificationStatus, Purpose
 from .exceptions import ContactMethodDisabled, DeliveryError
 from .models import ContactMethod, DeliveryAttempt, Notification
 from .transports import TRANSPORTS
@@ -228,7 +228,7 @@ def _finish(
 def _tell(notification: Notification) -> None:
     if notification.incident is None:
         return
-    who = {"user": str(notification.user), "channel": notification.get_channel_display().lower()}
+    who = {"user": str(notification.user), "channel": Channel(notification.channel).phrase}
     if notification.status == NotificationStatus.SENT:
         timeline.record(notification.incident, Kind.PAGE_SENT, **who)
     elif notification.status == NotificationStatus.DEAD:

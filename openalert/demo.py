@@ -430,7 +430,7 @@ class _Demo:
             for method in ContactMethod.objects.filter(user=user):
                 sent_at = step_at + timedelta(milliseconds=self.random.uniform(80, 900))
                 self.page(incident, run, step, method, step_at, sent_at)
-                channel = Channel(method.channel).label.lower()
+                channel = Channel(method.channel).phrase
                 entries.append(
                     (sent_at, Kind.PAGE_SENT, timeline.SYSTEM, {"user": user.name, "channel": channel})
                 )
