@@ -1,0 +1,289 @@
+"""The pages of incidents, for each of the cast: manager, responder, observer, outsider and nobody."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from alerts.tests.factories import AlertFactory
+from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
+from incidents.enums import Kind, Severity, Status
+from incidents.models import Incident
+from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
+from notifications.tests.factories import NotificationFactory
+from teams.tests.factories import ServiceFactory, TeamFactory, UserFactory
+
+HTMX = {"HX-Request": "true"}
+PAGES = (
+    "incident",
+    "incident-header",
+    "incident-timeline",
+    "incident-alerts",
+    "incident-pages",
+    "incident-escalation",
+    "incident-reassign",
+)
+# action → (what is posted, the status afterwards)
+ACTIONS = {
+    "incident-acknowledge": ({}, Status.ACKNOWLEDGED),
+    "incident-unacknowledge": ({}, Status.OPEN),
+    "incident-resolve": ({}, Status.RESOLVED),
+    "incident-reopen": ({}, Status.OPEN),
+    "incident-snooze": ({"minutes": "15"}, Status.SNOOZED),
+    "incident-severity": ({"severity": "low"}, Status.OPEN),
+    "incident-note": ({"text": "It was DNS."}, Status.OPEN),
+    "incident-escalate": ({}, Status.OPEN),
+}
+
+
+@pytest.fixture
+def cast(db):
+    people = {name: UserFactory(name=name) for name in ("manager", "responder", "observer", "outsider")}
+    team = TeamFactory(
+        managers=[people["manager"]], responders=[people["responder"]], observers=[people["observer"]]
+    )
+    TeamFactory(managers=[people["outsider"]])
+    return {**people, "team": team}
+
+
+@pytest.fixture
+def incident(cast):
+    team = cast["team"]
+    RoutingRuleFactory(team=team, policy=PolicyFactory(team=team, levels=[[cast["responder"]]]))
+    return IncidentFactory(service=ServiceFactory(team=team), title="Disk full")
+
+
+@pytest.fixture
+def as_responder(client, cast):
+    client.force_login(cast["responder"])
+    return client
+
+
+def url(name, incident):
+    return reverse(name, args=[incident.number])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_who_sees_what(client, cast, incident, name):
+    assert client.get(url(name, incident)).headers["location"].startswith("/accounts/login/")
+    seen = {}
+    for person in ("manager", "responder", "observer", "outsider"):
+        client.force_login(cast[person])
+        seen[person] = client.get(url(name, incident)).status_code
+    assert seen == {"manager": 200, "responder": 200, "observer": 200, "outsider": 404}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_who_may_do_what(client, cast, incident, name):
+    posted, after = ACTIONS[name]
+    assert client.post(url(name, incident), posted).headers["location"].startswith("/accounts/login/")
+    client.force_login(cast["outsider"])
+    assert client.post(url(name, incident), posted).status_code == 404
+    client.force_login(cast["observer"])
+    response = client.post(url(name, incident), posted, headers=HTMX)
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (403, "permission_denied")
+    assert not incident.timeline.exists()
+    assert client.get(url(name, incident)).status_code == 405
+    client.force_login(cast["manager"])
+    assert client.post(url(name, incident), posted, headers=HTMX).status_code == 204
+    incident.refresh_from_db()
+    assert incident.status == after
+
+
+def test_observer_sees_no_buttons(client, cast, incident):
+    client.force_login(cast["observer"])
+    page = client.get(incident.get_absolute_url()).content.decode()
+    assert "Acknowledge" not in page
+    assert "Add note" not in page
+
+
+def test_action_with_htmx_answers_with_a_toast_and_refetches(as_responder, incident):
+    response = as_responder.post(url("incident-acknowledge", incident), headers=HTMX)
+    told = json.loads(response.headers["HX-Trigger"])
+    assert told["toast"]["title"] == f"#{incident.number} acknowledged"
+    assert "incident-changed" in told
+
+
+def test_action_without_javascript_comes_back(as_responder, incident):
+    response = as_responder.post(url("incident-acknowledge", incident), follow=True)
+    assert response.redirect_chain == [(incident.get_absolute_url(), 302)]
+    assert "acknowledged" in response.content.decode()
+    for given, target in [
+        ("/incidents/?state=open", "/incidents/?state=open"),
+        ("https://evil.example/", None),
+    ]:
+        response = as_responder.post(url("incident-acknowledge", incident), {"next": given})
+        assert response.headers["location"] == (target or incident.get_absolute_url())
+
+
+def test_doubled_click_is_harmless(as_responder, incident):
+    for _ in range(2):
+        assert as_responder.post(url("incident-resolve", incident), headers=HTMX).status_code == 204
+    assert incident.timeline.filter(kind=Kind.RESOLVED).count() == 1
+
+
+def test_what_is_not_possible_is_told_in_words(as_responder, incident):
+    as_responder.post(url("incident-resolve", incident))
+    response = as_responder.post(url("incident-acknowledge", incident), headers=HTMX)
+    detail = f"Incident {incident.number} is resolved: it cannot become acknowledged."
+    assert (response.status_code, response.json()["errors"][0]["detail"]) == (409, detail)
+    page = as_responder.post(url("incident-acknowledge", incident), follow=True).content.decode()
+    assert detail in page
+
+
+@pytest.mark.parametrize(
+    ("name", "posted"),
+    [
+        ("incident-snooze", {}),
+        ("incident-snooze", {"minutes": "-5"}),
+        ("incident-snooze", {"until": "yesterday"}),
+        ("incident-severity", {"severity": "urgent"}),
+        ("incident-note", {"text": "  "}),
+        ("incident-reassign", {"user": "x"}),
+        ("incident-reassign", {}),
+    ],
+)
+def test_wrong_input_changes_nothing(as_responder, incident, name, posted):
+    response = as_responder.post(url(name, incident), posted, headers=HTMX)
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["detail"]
+    assert not incident.timeline.exists()
+
+
+def test_snooze_until_is_the_persons_own_time(as_responder, cast, incident, clock):
+    cast["responder"].time_zone = "America/New_York"
+    cast["responder"].save()
+    as_responder.post(url("incident-snooze", incident), {"until": "2026-03-03T09:30"})
+    incident.refresh_from_db()
+    assert incident.snoozed_until.isoformat() == "2026-03-03T14:30:00+00:00"
+    as_responder.post(url("incident-snooze", incident), {"tomorrow": "1"})
+    incident.refresh_from_db()
+    assert incident.snoozed_until.isoformat() == "2026-03-03T14:00:00+00:00"
+
+
+def test_reassigning(as_responder, cast, incident):
+    response = as_responder.post(
+        url("incident-reassign", incident), {"user": cast["manager"].pk}, headers=HTMX
+    )
+    assert response.status_code == 204
+    incident.refresh_from_db()
+    assert incident.assigned_to == cast["manager"]
+    for stranger in (cast["outsider"], cast["observer"]):
+        response = as_responder.post(url("incident-reassign", incident), {"user": stranger.pk}, headers=HTMX)
+        assert response.status_code == 400
+
+
+def test_opening_by_hand(as_responder, cast, incident):
+    page = reverse("incident-new")
+    assert as_responder.get(page).status_code == 200
+    assert as_responder.post(page, {"title": ""}).status_code == 422
+    given = {"service": incident.service.pk, "title": "Shop is slow", "severity": "high", "note": ""}
+    response = as_responder.post(page, given)
+    opened = Incident.objects.get(title="Shop is slow")
+    assert response.headers["location"] == opened.get_absolute_url()
+    assert opened.escalation_runs.exists()
+    for person in ("observer", "outsider"):
+        as_responder.force_login(cast[person])
+        assert as_responder.post(page, given).status_code == 422
+
+
+def test_what_people_write_is_text(as_responder, incident):
+    evil = "<script>alert(1)</script>"
+    Incident.objects.update(title=evil)
+    TimelineEntryFactory(incident=incident, data={"text": f"{evil} https://example.org"})
+    AlertFactory(
+        incident=incident,
+        title=evil,
+        labels={evil: evil},
+        metadata={"runbook": "javascript:alert(1)", "generatorURL": "https://graph.example.org/?a=1&b=2"},
+    )
+    NotificationFactory(incident=incident, last_error=evil)
+    for name in PAGES:
+        page = as_responder.get(url(name, incident)).content.decode()
+        assert evil not in page
+        assert "javascript:" not in page
+    assert (
+        "https://graph.example.org/?a=1&amp;b=2"
+        in as_responder.get(url("incident-alerts", incident)).content.decode()
+    )
+    assert evil not in as_responder.get(reverse("incidents")).content.decode()
+
+
+def titles(client, **query):
+    page = client.get(reverse("incidents"), query).context["page"]
+    return [incident.title for incident in page]
+
+
+def test_list_puts_first_what_wants_an_answer(as_responder, cast, clock):
+    service = ServiceFactory(team=cast["team"])
+    for number, (severity, status) in enumerate(
+        [
+            (Severity.LOW, Status.OPEN),
+            (Severity.CRITICAL, Status.ACKNOWLEDGED),
+            (Severity.CRITICAL, Status.OPEN),
+            (Severity.CRITICAL, Status.RESOLVED),
+            (Severity.HIGH, Status.SNOOZED),
+            (Severity.CRITICAL, Status.OPEN),
+        ]
+    ):
+        opened_at = clock.now + timedelta(minutes=number)
+        IncidentFactory(
+            service=service, title=str(number), severity=severity, status=status, opened_at=opened_at
+        )
+    IncidentFactory(title="somebody else's")
+    assert titles(as_responder) == ["5", "2", "0", "1", "4"]
+    assert titles(as_responder, state="all") == ["5", "4", "3", "2", "1", "0"]
+    assert titles(as_responder, state="resolved") == ["3"]
+    assert titles(as_responder, severity=["low", "high"]) == ["0", "4"]
+    assert titles(as_responder, severity="nonsense", state="rubbish", team="x", page="99") != []
+
+
+def test_list_filters(as_responder, cast, clock):
+    one, other = (ServiceFactory(team=cast["team"]) for _ in range(2))
+    old = clock.now - timedelta(days=3)
+    disk = IncidentFactory(service=one, title="Disk FULL on db1", assigned_to=cast["responder"])
+    IncidentFactory(service=other, title="Fan", opened_at=old)
+    assert titles(as_responder, q="disk full") == ["Disk FULL on db1"]
+    assert titles(as_responder, q=f"#{disk.number}") == ["Disk FULL on db1"]
+    assert titles(as_responder, q="9" * 30) == []
+    assert titles(as_responder, service=other.pk) == ["Fan"]
+    assert titles(as_responder, days="1") == ["Disk FULL on db1"]
+    assert titles(as_responder, mine="1") == ["Disk FULL on db1"]
+    assert titles(as_responder, team=cast["team"].pk) == ["Disk FULL on db1", "Fan"]
+    assert "No incident matches" in as_responder.get(reverse("incidents"), {"q": "zzz"}).content.decode()
+
+
+def test_empty_list_says_what_to_do(as_responder):
+    assert "Nothing is open" in as_responder.get(reverse("incidents")).content.decode()
+
+
+def test_queries_do_not_grow_with_the_rows(as_responder, cast, django_assert_num_queries):
+    service = ServiceFactory(team=cast["team"])
+
+    def fill(count):
+        while Incident.objects.count() < count:
+            incident = IncidentFactory(service=service, assigned_to=UserFactory())
+            AlertFactory(incident=incident)
+            NotificationFactory(incident=incident)
+            RunFactory(incident=incident)
+
+    fill(1)
+    incident = Incident.objects.get()
+    pages = [reverse("incidents"), *(url(name, incident) for name in PAGES if name != "incident-reassign")]
+    counts = {}
+    for page in pages:
+        as_responder.get(page)
+        with CaptureQueriesContext(connection) as queries:
+            as_responder.get(page)
+        counts[page] = len(queries)
+    fill(3)
+    for _ in range(3):
+        AlertFactory(incident=incident)
+        NotificationFactory(incident=incident)
+        TimelineEntryFactory(incident=incident)
+    for page in pages:
+        with django_assert_num_queries(counts[page]):
+            as_responder.get(page)
