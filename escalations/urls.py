@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 
 from . import views
 
@@ -6,4 +6,5 @@ urlpatterns = [
     path("incidents/<int:number>/escalation/", views.incident_escalation, name="incident-escalation"),
     path("incidents/<int:number>/escalate/", views.escalate, name="incident-escalate"),
     path("incidents/<int:number>/reassign/", views.reassign, name="incident-reassign"),
+    path("", include("escalations.service_fragments")),
 ]

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from . import views
@@ -17,4 +17,5 @@ urlpatterns = [
     path("incidents/<int:number>/snooze/", views.snooze, name="incident-snooze"),
     path("incidents/<int:number>/severity/", views.change_severity, name="incident-severity"),
     path("incidents/<int:number>/notes/", views.add_note, name="incident-note"),
+    path("", include("incidents.service_fragments")),
 ]

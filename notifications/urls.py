@@ -4,6 +4,7 @@ from . import fragments, views
 
 urlpatterns = [
     path("incidents/<int:number>/pages/", fragments.incident_pages, name="incident-pages"),
+    path("incidents/<int:number>/pages/", fragments.incident_pages, name="incident-pages"),
     path("me/", views.me, name="me"),
     path("me/pages/", views.my_pages, name="my-pages"),
     path("mailbox/", views.mailbox, name="mailbox"),

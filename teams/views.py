@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from .access import can_respond
 from .models import Schedule, Service
 from .queries import with_rotation
 
@@ -15,7 +16,8 @@ from .queries import with_rotation
 @require_GET
 def service_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     service = get_object_or_404(Service.objects.visible_to(request.user).select_related("team"), pk=pk)
-    return render(request, "teams/service.html", {"service": service})
+    context = {"service": service, "may_respond": can_respond(request.user, service.team)}
+    return render(request, "teams/service.html", context)
 
 
 @login_required

@@ -1,0 +1,144 @@
+"""What the alerts app shows on a service's page: its integrations, how to set them up, and their keys."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.db.models import Max
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path, reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from openalert.answers import refused
+from openalert.exceptions import PermissionMissing
+from teams.access import can_manage, require_manage
+from teams.models import Service
+
+from . import integrations
+from .enums import Grouping, Source
+from .forms import IntegrationForm
+from .models import Integration
+
+KEY_PLACE = "<integration key>"
+
+
+def set_up_text(source: str, key: str = KEY_PLACE) -> str:
+    """What to put where, so that alerts come in: ready to be copied once the key is in it."""
+    site = settings.SITE_URL
+    if source == Source.ALERTMANAGER:
+        return (
+            "receivers:\n"
+            "  - name: openalert\n"
+            "    webhook_configs:\n"
+            f"      - url: {site}/integrations/alertmanager/{key}\n"
+            "        send_resolved: true"
+        )
+    return (
+        f"curl -X POST {site}/api/v1/alerts \\\n"
+        f"  -H 'Authorization: Bearer {key}' \\\n"
+        '  -d \'{"external_id": "disk-db1", "title": "Disk full on db1", "severity": "high"}\''
+    )
+
+
+def grouping_in_words(integration: Integration) -> str:
+    """Which of its alerts share an incident, as a sentence."""
+    match integration.grouping:
+        case Grouping.NONE:
+            return "Each alert opens an incident of its own."
+        case Grouping.ALL:
+            which = "All alerts become one incident"
+        case Grouping.LABELS:
+            which = f"Alerts with the same {_listed(integration.grouping_labels)} become one incident"
+        case _:
+            which = "Alerts with the same name become one incident"
+    return f"{which}, as long as no more than {_span(integration.grouping_window_minutes)} pass between them."
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _span(minutes: int) -> str:
+    hours, rest = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if rest:
+        return f"{hours} h {rest} min" if hours else f"{rest} min"
+    return f"{hours} h" if hours_left or days < 2 else f"{days} days"
+
+
+@login_required
+@require_GET
+def service_integrations(request: HttpRequest, pk: UUID) -> HttpResponse:
+    service = _service(request, pk)
+    found = service.integrations.annotate(last_alert_at=Max("alerts__last_fired_at")).order_by("name")
+    return render(
+        request,
+        "alerts/_service_integrations.html",
+        {
+            "service": service,
+            "may_manage": can_manage(request.user, service.team),
+            "integrations": [
+                {"integration": row, "grouping": grouping_in_words(row), "set_up": set_up_text(row.source)}
+                for row in found
+            ],
+        },
+    )
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def new_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
+    service = _service(request, pk)
+    try:
+        require_manage(request.user, service.team)
+    except PermissionMissing as failure:
+        return refused(request, failure, to=reverse("service", args=[pk]))
+    form = IntegrationForm(request.POST or None, service=service)
+    if request.method == "POST" and form.is_valid():
+        return _show_key(request, form.instance, integrations.create_integration(form.instance))
+    return render(
+        request,
+        "alerts/integration_new.html",
+        {"service": service, "form": form},
+        status=422 if form.errors else 200,
+    )
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def rotate_key(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """GET asks, as a page or in a dialog; POST gives it a new key and shows it once."""
+    integration = get_object_or_404(
+        Integration.objects.visible_to(request.user).select_related("service__team"), pk=pk
+    )
+    try:
+        require_manage(request.user, integration.service.team)
+    except PermissionMissing as failure:
+        return refused(request, failure, to=reverse("service", args=[integration.service_id]))
+    if request.method == "POST":
+        key = integrations.rotate_key(integration.pk)
+        return _show_key(request, integration, key)
+    template = "alerts/_integration_rotate.html" if request.htmx else "alerts/integration_rotate.html"
+    return render(request, template, {"integration": integration})
+
+
+def _service(request: HttpRequest, pk: UUID) -> Service:
+    return get_object_or_404(Service.objects.visible_to(request.user).select_related("team"), pk=pk)
+
+
+def _show_key(request: HttpRequest, integration: Integration, key: str) -> HttpResponse:
+    """The only page that ever shows a key. Nothing on the way keeps it."""
+    context = {"integration": integration, "key": key, "set_up": set_up_text(integration.source, key)}
+    return render(request, "alerts/integration_key.html", context)
+
+
+urlpatterns = [
+    path("services/<uuid:pk>/integrations/", service_integrations, name="service-integrations"),
+    path("services/<uuid:pk>/integrations/new/", new_integration, name="integration-new"),
+    # Not under /integrations/, which is the intake's.
+    path("services/integrations/<uuid:pk>/key/", rotate_key, name="integration-key"),
+]
