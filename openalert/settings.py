@@ -140,6 +140,8 @@ CELERY_BROKER_URL = environment.broker_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "openalert"
+# A provider that hangs must not keep the tick from its second, so sending has workers of its own.
+CELERY_TASK_ROUTES = {"notifications.tasks.deliver": {"queue": "delivery"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = environment.worker_concurrency
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -111,9 +111,8 @@ class Stack:
         return web
 
     def start_worker(self) -> Process:
-        return self.start(
-            "worker", "celery", "-A", "openalert", "worker", "-P", "threads", "-c", "4", "-l", "warning"
-        )
+        worker = ("celery", "-A", "openalert", "worker", "-P", "threads", "-c", "4", "-l", "warning")
+        return self.start("worker", *worker, "-Q", "openalert,delivery")
 
     def start_beat(self) -> Process:
         return self.start("beat", "celery", "-A", "openalert", "beat", "-l", "warning", "--max-interval", "1")

@@ -43,7 +43,8 @@ def test_alert_is_seen_live_and_acknowledged_and_no_second_level_is_paged(stack,
             headers={"Authorization": f"Bearer {integration.key}"},
         )
         assert answer.status_code == 202
-        page.get_by_role("link", name="Checkout is failing").first.click(timeout=5000)
+        page.locator(".toast", has_text="Checkout is failing").wait_for(timeout=5000)
+        page.locator("#incidents").get_by_role("link", name="Checkout is failing").click(timeout=5000)
         page.wait_for_url(f"{stack.url}/incidents/{answer.json()['alerts'][0]['incident']}/")
 
         incident = Incident.objects.get()

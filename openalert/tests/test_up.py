@@ -121,16 +121,18 @@ def test_everything_starts_answers_and_ends(start):
     assert f"curl -X POST {up.url}/api/v1/alerts" in up.wait_for("curl")
     assert httpx.get(f"{up.url}/accounts/login/").status_code == 200
     family = up.family()
-    assert {"uvicorn", "worker", "beat"} <= {part for process in family for part in process.cmdline()}
+    assert {"uvicorn", "openalert", "delivery", "beat"} <= {
+        part for process in family for part in process.cmdline()
+    }
 
     second = start()
     assert second.process.wait(30) == 1
     second.wait_for(f"already running on the data folder .* \\(process {up.process.pid}\\)", 5)
 
-    worker = up.child("worker")
+    worker = up.child("delivery")
     worker.kill()
-    up.wait_for(r"worker \| ended by SIGKILL; it is started again in 1 s", 10)
-    up.wait_until(lambda: any("worker" in process.cmdline() for process in alive(up.family())), 10)
+    up.wait_for(r"sender \| ended by SIGKILL; it is started again in 1 s", 10)
+    up.wait_until(lambda: any("delivery" in process.cmdline() for process in alive(up.family())), 10)
 
     for name in ("postgres", "valkey-server"):
         up.server(name).kill()

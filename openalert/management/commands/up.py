@@ -1,4 +1,4 @@
-"""Everything in one terminal: the embedded servers, web, worker and beat."""
+"""Everything in one terminal: the embedded servers, web, worker, sender and beat."""
 
 import contextlib
 import errno
@@ -21,15 +21,15 @@ from openalert.settings import environment
 from openalert.supervisor import Supervisor, Terminal, asked_to_end
 
 HOST = "127.0.0.1"
-NAMES = ("openalert", "web", "worker", "beat", "postgres", "valkey")
+NAMES = ("openalert", "web", "worker", "sender", "beat", "postgres", "valkey")
 # What Celery thinks of DEBUG and of root need not be said at every start.
-QUIET = "ignore:::celery.fixups.django,ignore:::celery.platforms"
+QUIET = "ignore:::celery.fixups.django,ignore:::celery.platforms,ignore:StreamingHttpResponse must consume"
 
 
 class Command(BaseCommand):
     help = (
         "Starts everything: PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), the tables, the "
-        "demo on the first run, web, worker and beat. Ctrl-C ends all of it."
+        "demo on the first run, web, worker, sender and beat. Ctrl-C ends all of it."
     )
     requires_system_checks = ()
 
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         if self.servers:
             call_command("seed_demo")
         connections.close_all()
-        self.say("starting web, worker and beat")
+        self.say("starting web, worker, sender and beat")
         for name, command in commands(self.environment.port, self.environment.worker_concurrency).items():
             self.supervisor.start(
                 Program(
@@ -82,8 +82,8 @@ class Command(BaseCommand):
             )
 
     def tell_when_ready(self) -> None:
-        """Once web and worker answer, say where to go."""
-        if self.is_ready or not (web_answers(self.environment.port) and worker_answers()):
+        """Once web, worker and sender answer, say where to go."""
+        if self.is_ready or not (web_answers(self.environment.port) and workers_answer()):
             return
         self.is_ready = True
         lines = [f"open http://{HOST}:{self.environment.port}"]
@@ -101,11 +101,20 @@ def commands(port: int, concurrency: int) -> dict[str, list[str]]:
     web += ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--lifespan", "off"]
     web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
     celery = ["celery", "-A", "openalert", "--quiet"]
-    worker = [*celery, "worker", "--pool", "threads", "--concurrency", str(concurrency)]
-    worker += ["--queues", settings.CELERY_TASK_DEFAULT_QUEUE, "--without-gossip", "--without-mingle"]
+    worker = [*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle"]
+    worker += ["--loglevel", "warning"]
     return {
         "web": web,
-        "worker": [*worker, "--loglevel", "warning"],
+        "worker": [*worker, "--queues", "openalert", "--concurrency", "2", "--hostname", "worker@%h"],
+        "sender": [
+            *worker,
+            "--queues",
+            "delivery",
+            "--concurrency",
+            str(concurrency),
+            "--hostname",
+            "sender@%h",
+        ],
         "beat": [*celery, "beat", "--loglevel", "warning", "--pidfile", ""],
     }
 
@@ -136,5 +145,5 @@ def web_answers(port: int) -> bool:
     return False
 
 
-def worker_answers() -> bool:
-    return bool(current_app.control.ping(timeout=0.3))
+def workers_answer() -> bool:
+    return len(current_app.control.ping(timeout=0.5, limit=2)) == 2
