@@ -74,7 +74,7 @@ def incidents_to_join(groups: Iterable[Group], *, now: datetime) -> dict[Group, 
         newest[service, key] = incident, last_alert_at
     found: dict[Group, UUID] = {}
     for group in groups:
-        incident, last_alert_at = newest.get((group.service_id, group.grouping_key), (None, now))
-        if incident and last_alert_at >= now - group.window:
-            found[group] = incident
+        candidate = newest.get((group.service_id, group.grouping_key))
+        if candidate and candidate[1] >= now - group.window:
+            found[group] = candidate[0]
     return found

@@ -201,9 +201,9 @@ class _Round:
         opening: dict[Group | Key, list[Problem]] = {}
         for problem in new:
             group = groups[problem.key]
-            incident = self.incidents.get(joinable.get(group))
-            if incident is not None and not incident.is_resolved:
-                joining.setdefault(incident.pk, []).append(problem)
+            there = joinable.get(group)
+            if there is not None and not self.incidents[there].is_resolved:
+                joining.setdefault(there, []).append(problem)
             else:
                 opening.setdefault(group if group.grouping_key else problem.key, []).append(problem)
         opened = self._open(opening.values(), groups)
@@ -212,20 +212,20 @@ class _Round:
                 store.NewAlert(
                     id=uuid7(),
                     integration_id=problem.integration.pk,
-                    incident_id=incident,
+                    incident_id=incident_id,
                     dedup_key=problem.event.dedup_key,
                     **_described(problem),
                 )
-                for incident, problems in [*joining.items(), *opened.items()]
+                for incident_id, problems in [*joining.items(), *opened.items()]
                 for problem in problems
             ],
             now=self.now,
         )
-        for incident, problems in opened.items():
-            self._done(problems, Outcome.OPENED, self.incidents[incident])
+        for incident_id, problems in opened.items():
+            self._done(problems, Outcome.OPENED, self.incidents[incident_id])
         self._touch(joining, Kind.ALERT_ADDED)
-        for incident, problems in joining.items():
-            self._done(problems, Outcome.JOINED, self.incidents[incident])
+        for incident_id, problems in joining.items():
+            self._done(problems, Outcome.JOINED, self.incidents[incident_id])
 
     def _open(self, opening: Iterable[list[Problem]], groups: dict[Key, Group]) -> dict[UUID, list[Problem]]:
         """Open an incident for each list of problems; returns the lists by their incident's id."""
@@ -271,8 +271,8 @@ class _Round:
             now=self.now,
         )
         self._touch(refired, Kind.ALERT_REFIRED)
-        for incident, again in refired.items():
-            self._done(again, Outcome.REFIRED, self.incidents[incident])
+        for incident_id, again in refired.items():
+            self._done(again, Outcome.REFIRED, self.incidents[incident_id])
         for incident_id, again in repeated.items():
             incident = self.incidents[incident_id]
             self._raise_severity(incident, again)

@@ -139,6 +139,7 @@ def reassign(
     """
     if (user is None) == (policy is None):
         raise ReassignToOne
+    frozen: Snapshot
     now = timezone.now()
     incident = lifecycle.lock_one(incident_id)
     lifecycle.assign_locked(incident, user=user, to=str(user or policy), actor=actor)
@@ -147,7 +148,7 @@ def reassign(
     if user:
         policy = routing.policies_for([incident]).get(incident.pk)
         frozen = snapshot.of_person(user, then=policy)
-    else:
+    elif policy:
         frozen = snapshot.of_policy(policy)
     return _arm([(incident, policy, frozen)], now=now)[0]
 
@@ -222,7 +223,7 @@ def _advance(run: EscalationRun, targets: Targets, now: datetime, outcome: Outco
             run.loop, run.step = run.loop + 1, 0
         step = steps[run.step]
         people = targets.people(step, at=now)
-        where = {"loop": run.loop, "step": run.step}
+        loop, number = run.loop, run.step
         names = [target["name"] for target in step["targets"]]
         run.step += 1
         if people:
@@ -233,14 +234,15 @@ def _advance(run: EscalationRun, targets: Targets, now: datetime, outcome: Outco
                     at=now,
                     people=[str(person) for person in people],
                     targets=names,
-                    **where,
+                    loop=loop,
+                    step=number,
                 )
             )
-            outcome.pages += [PageRequest(person, incident, run.pk, **where) for person in people]
+            outcome.pages += [PageRequest(person, incident, run.pk, loop, number) for person in people]
             run.due_at = now + timedelta(seconds=step["delay_seconds"])
             return
-        reason = f"step {where['step'] + 1} reaches nobody ({', '.join(names) or 'it has no targets'})"
-        outcome.entries.append(timeline.entry(incident, Kind.NOBODY_TO_PAGE, at=now, reason=reason, **where))
+        reason = f"step {number + 1} reaches nobody ({', '.join(names) or 'it has no targets'})"
+        outcome.entries.append(timeline.entry(incident, Kind.NOBODY_TO_PAGE, at=now, reason=reason))
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ class UpcomingStep:
 def upcoming(incident: Incident, *, limit: int = 5) -> list[UpcomingStep]:
     """Who will be next, and when; empty when nothing is running."""
     run = running(incident)
-    if run is None:
+    if run is None or run.due_at is None:
         return []
     result: list[UpcomingStep] = []
     targets = Targets([run.snapshot])

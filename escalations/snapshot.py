@@ -41,8 +41,9 @@ def of_policy(policy: EscalationPolicy) -> Snapshot:
             {
                 "delay_seconds": step.delay_minutes * 60,
                 "targets": [
-                    {"kind": target.kind, "id": str(target.target.pk), "name": str(target.target)}
-                    for target in step.targets.all()
+                    {"kind": row.kind, "id": str(row.target.pk), "name": str(row.target)}
+                    for row in step.targets.all()
+                    if row.target
                 ],
             }
             for step in sorted(policy.steps.all(), key=lambda step: step.position)

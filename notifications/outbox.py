@@ -149,7 +149,7 @@ def deliver(notification_id: UUID) -> None:
     notification = attempt.notification
     try:
         message = messages.render(notification)
-        provider_id = TRANSPORTS[notification.channel].send(message)
+        provider_id = TRANSPORTS[Channel(notification.channel)].send(message)
     except DeliveryError as error:
         _finish(attempt, error=str(error), permanent=error.permanent)
     except Exception as error:  # a transport's bug must not leave the row to its lease
@@ -172,7 +172,7 @@ def _lease(notification_id: UUID) -> DeliveryAttempt | None:
     if notification is None:
         return None
     if notification.status == NotificationStatus.SENDING:
-        if notification.lease_until > now:
+        if notification.lease_until and notification.lease_until > now:
             return None
         notification.attempts.filter(status=AttemptStatus.STARTED).update(
             status=AttemptStatus.ABANDONED, finished_at=now, updated_at=now
@@ -191,10 +191,10 @@ def _lease(notification_id: UUID) -> DeliveryAttempt | None:
 
 
 def is_needed(notification: Notification) -> bool:
-    """Whether anybody still waits for it: a page only while its incident is open and the person active."""
+    """Whether anybody still waits for it: the person is active and the incident, if it is about one, open."""
     if not notification.user.is_active:
         return False
-    return notification.purpose == Purpose.TEST or notification.incident.needs_paging
+    return notification.incident.needs_paging if notification.incident else True
 
 
 @transaction.atomic
@@ -228,8 +228,9 @@ def _finish(
 def _tell(notification: Notification) -> None:
     if notification.incident is None:
         return
-    who = {"user": str(notification.user), "channel": Channel(notification.channel).phrase}
+    user, channel = str(notification.user), Channel(notification.channel).phrase
     if notification.status == NotificationStatus.SENT:
-        timeline.record(notification.incident, Kind.PAGE_SENT, **who)
+        timeline.record(notification.incident, Kind.PAGE_SENT, user=user, channel=channel)
     elif notification.status == NotificationStatus.DEAD:
-        timeline.record(notification.incident, Kind.PAGE_FAILED, error=notification.last_error, **who)
+        error = notification.last_error
+        timeline.record(notification.incident, Kind.PAGE_FAILED, user=user, channel=channel, error=error)
