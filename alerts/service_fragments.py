@@ -1,5 +1,6 @@
 """What the alerts app shows on a service's page: its integrations, how to set them up, and their keys."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from openalert.answers import refused
 from openalert.exceptions import PermissionMissing
+from openalert.words import listed, span_in_words
 from teams.access import can_manage, require_manage
 from teams.models import Service
 
@@ -50,22 +52,11 @@ def grouping_in_words(integration: Integration) -> str:
         case Grouping.ALL:
             which = "All alerts become one incident"
         case Grouping.LABELS:
-            which = f"Alerts with the same {_listed(integration.grouping_labels)} become one incident"
+            which = f"Alerts with the same {listed(integration.grouping_labels)} become one incident"
         case _:
             which = "Alerts with the same name become one incident"
-    return f"{which}, as long as no more than {_span(integration.grouping_window_minutes)} pass between them."
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
-def _span(minutes: int) -> str:
-    hours, rest = divmod(minutes, 60)
-    days, hours_left = divmod(hours, 24)
-    if rest:
-        return f"{hours} h {rest} min" if hours else f"{rest} min"
-    return f"{hours} h" if hours_left or days < 2 else f"{days} days"
+    window = span_in_words(timedelta(minutes=integration.grouping_window_minutes))
+    return f"{which}, as long as no more than {window} pass between them."
 
 
 @login_required

@@ -1,5 +1,4 @@
-from django.contrib.auth import views as auth_views
-from django.urls import path, reverse_lazy
+from django.urls import path
 
 from . import views
 
@@ -7,11 +6,8 @@ urlpatterns = [
     path("services/<uuid:pk>/", views.service_page, name="service"),
     path("on-call/", views.on_call_page, name="on-call"),
     path("schedules/<uuid:pk>/", views.schedule_page, name="schedule"),
-    path(
-        "accounts/password/",
-        auth_views.PasswordChangeView.as_view(
-            template_name="teams/password.html", success_url=reverse_lazy("me")
-        ),
-        name="password",
-    ),
+    path("schedules/<uuid:pk>/overrides/new/", views.add_override, name="override-new"),
+    path("overrides/<uuid:pk>/remove/", views.remove_override, name="override-remove"),
+    path("me/profile/", views.profile, name="profile"),
+    path("accounts/password/", views.PasswordView.as_view(), name="password"),
 ]

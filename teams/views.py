@@ -1,20 +1,37 @@
-"""Pages about what teams own: a service, who is on call, a schedule."""
+"""Pages about what teams own: a service, who is on call, a schedule; and about oneself."""
 
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
+from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse, reverse_lazy
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from .access import can_respond
-from .models import Schedule, Service
+from openalert.answers import done, refused
+from openalert.exceptions import OpenAlertError, PermissionMissing
+
+from . import overrides
+from .access import can_respond, require_respond
+from .forms import OverrideForm, ProfileForm
+from .models import Override, Schedule, Service, Team, User
 from .queries import with_rotation
+from .roster import duty, layer_in_words
+
+SCHEDULE_CHANGED = "schedule-changed"  # the regions that show a schedule listen for it
+USUAL_OVERRIDE = timedelta(hours=8)
 
 
 @login_required
 @require_GET
 def service_page(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A service. What incidents, alerts and escalations know of it comes as fragments of theirs."""
     service = get_object_or_404(Service.objects.visible_to(request.user).select_related("team"), pk=pk)
     context = {"service": service, "may_respond": can_respond(request.user, service.team)}
     return render(request, "teams/service.html", context)
@@ -23,12 +40,115 @@ def service_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def on_call_page(request: HttpRequest) -> HttpResponse:
-    schedules = with_rotation(Schedule.objects.visible_to(request.user))
-    return render(request, "teams/on_call.html", {"schedules": schedules})
+    """Who is on call now, in every schedule of the person's teams, and the person's own shifts."""
+    now = timezone.now()
+    teams = {team.pk: (team, []) for team in Team.objects.visible_to(request.user)}
+    mine = []
+    for schedule in with_rotation(Schedule.objects.visible_to(request.user)):
+        row = duty(schedule, at=now)
+        teams[schedule.team_id][1].append(row)
+        if own := row.shift_of(request.user):
+            mine.append((row, own))
+    mine.sort(key=lambda found: found[1].starts_at)
+    return render(request, "teams/on_call.html", {"teams": teams.values(), "mine": mine, "now": now})
 
 
 @login_required
 @require_GET
 def schedule_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     schedule = get_object_or_404(with_rotation(Schedule.objects.visible_to(request.user)), pk=pk)
-    return render(request, "teams/schedule.html", {"schedule": schedule})
+    now = timezone.now()
+    layers = sorted(schedule.layers.all(), key=lambda layer: layer.position, reverse=True)
+    to_come = [override for override in schedule.overrides.all() if override.ends_at > now]
+    return render(
+        request,
+        "teams/schedule.html",
+        {
+            "schedule": schedule,
+            "duty": duty(schedule, at=now),
+            "now": now,
+            "layers": [(layer, layer_in_words(layer, schedule)) for layer in layers],
+            "overrides": sorted(to_come, key=lambda override: override.starts_at),
+            "may_respond": can_respond(request.user, schedule.team),
+            "is_same_zone": schedule.time_zone == request.user.time_zone,
+        },
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def add_override(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """GET gives the form, as a page or for a dialog, and may name `starts_at` and `ends_at`; POST adds it."""
+    schedule = get_object_or_404(Schedule.objects.visible_to(request.user).select_related("team"), pk=pk)
+    to = reverse("schedule", args=[pk])
+    try:
+        require_respond(request.user, schedule.team)
+    except PermissionMissing as failure:
+        return refused(request, failure, to=to)
+    if request.method == "GET":
+        form = OverrideForm(schedule=schedule, asker=request.user, initial=_asked_for(request))
+        return _override_form(request, schedule, form)
+    form = OverrideForm(request.POST, schedule=schedule, asker=request.user)
+    if form.is_valid():
+        try:
+            override = overrides.add_override(schedule=schedule, by=request.user, **form.cleaned_data)
+        except OpenAlertError as failure:
+            form.add_error(failure.field, failure.detail)
+        else:
+            title = f"{override.user} takes this shift of {schedule}"
+            return done(request, title, to=to, changed=SCHEDULE_CHANGED)
+    return _override_form(request, schedule, form)
+
+
+def _asked_for(request: HttpRequest) -> dict[str, Any]:
+    now = timezone.localtime().replace(second=0, microsecond=0)
+    initial = {"user": request.user.pk, "starts_at": now, "ends_at": now + USUAL_OVERRIDE}
+    for name in ("starts_at", "ends_at"):
+        try:
+            instant = parse_datetime(request.GET.get(name, ""))
+        except ValueError:
+            instant = None
+        if instant and timezone.is_aware(instant):
+            initial[name] = timezone.localtime(instant)
+    return initial
+
+
+def _override_form(request: HttpRequest, schedule: Schedule, form: OverrideForm) -> HttpResponse:
+    template = "teams/_override_add.html" if request.htmx else "teams/override_add.html"
+    context = {"schedule": schedule, "form": form}
+    return render(request, template, context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def remove_override(request: HttpRequest, pk: UUID) -> HttpResponse:
+    visible = Override.objects.filter(schedule__in=Schedule.objects.visible_to(request.user))
+    override = get_object_or_404(visible.select_related("schedule__team", "user"), pk=pk)
+    to = reverse("schedule", args=[override.schedule_id])
+    try:
+        require_respond(request.user, override.schedule.team)
+        overrides.remove_override(override_id=override.pk)
+    except OpenAlertError as failure:
+        return refused(request, failure, to=to)
+    return done(request, f"{override.user}'s override is taken back", to=to, changed=SCHEDULE_CHANGED)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def profile(request: HttpRequest) -> HttpResponse:
+    # A row of its own: a faulty form must not change the person whom the page around it shows.
+    form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Your profile is saved")
+        return redirect("me")
+    return render(request, "teams/profile.html", {"form": form}, status=422 if form.errors else 200)
+
+
+class PasswordView(auth_views.PasswordChangeView):
+    template_name = "teams/password.html"
+    success_url = reverse_lazy("me")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        messages.success(self.request, "Your password is changed. Other browsers are signed out.")
+        return super().form_valid(form)

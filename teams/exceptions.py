@@ -1,0 +1,26 @@
+"""Named failures of the teams app."""
+
+from openalert.exceptions import OpenAlertError
+
+
+class EndsBeforeStart(OpenAlertError):
+    code = "ends_before_start"
+    detail = "It must end after it starts."
+
+
+class OverrideInThePast(OpenAlertError):
+    code = "override_in_the_past"
+    detail = "It must end in the future: what has been is not rewritten."
+
+
+class NotAResponder(OpenAlertError):
+    """Only those who may answer a page may be put on call."""
+
+    code = "not_a_responder"
+    detail = "Choose a responder or a manager of the team."
+
+
+class OverrideIsOver(OpenAlertError):
+    code = "override_is_over"
+    detail = "This override is over, and stays as it was."
+    status = 409

@@ -1,0 +1,52 @@
+"""What people fill in about themselves and about who is on call."""
+
+import zoneinfo
+from typing import Any
+
+from django import forms
+from django.utils.html import format_html
+
+from .enums import Role
+from .models import Schedule, User
+
+LOCAL = "%Y-%m-%dT%H:%M"
+
+
+def local_input() -> forms.DateTimeInput:
+    return forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL)
+
+
+class OverrideForm(forms.Form):
+    """Somebody takes a shift. The times are on the clock of the person who fills it in."""
+
+    user = forms.ModelChoiceField(User.objects.none(), label="Who is on call", empty_label=None)
+    starts_at = forms.DateTimeField(widget=local_input(), label="From")
+    ends_at = forms.DateTimeField(widget=local_input(), label="Until")
+
+    def __init__(self, data: Any = None, *, schedule: Schedule, asker: User, **options: Any) -> None:
+        super().__init__(data, **options)
+        self.fields["user"].queryset = User.objects.filter(
+            is_active=True,
+            memberships__team=schedule.team_id,
+            memberships__role__in=(Role.MANAGER, Role.RESPONDER),
+        )
+        # Help texts are HTML.
+        zone = format_html("Your time, {}.", asker.time_zone)
+        if asker.time_zone != schedule.time_zone:
+            zone += format_html(" The schedule’s is {}.", schedule.time_zone)
+        self.fields["starts_at"].help_text = zone
+        self.fields["ends_at"].help_text = zone
+
+
+class ProfileForm(forms.ModelForm):
+    """What people say of themselves. The address they sign in with is an administrator's to change."""
+
+    time_zone = forms.TypedChoiceField(
+        choices=lambda: [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())],
+        help_text="Times are shown, and the times that you give are read, on this clock.",
+    )
+
+    class Meta:
+        model = User
+        fields = ("name", "job_title", "phone", "time_zone")
+        help_texts = {"phone": "With the country code, like +15005550006."}
