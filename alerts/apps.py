@@ -5,6 +5,7 @@ class AlertsConfig(AppConfig):
     name = "alerts"
 
     def ready(self) -> None:
-        from . import receivers
+        from . import incident_parts, receivers
 
         receivers.connect()
+        incident_parts.connect()

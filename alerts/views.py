@@ -1,10 +1,10 @@
-"""What the alerts app shows on the pages of others."""
+"""What the alerts app shows on an incident's page."""
 
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Case, Value, When
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -21,12 +21,14 @@ LINKS = (
     ("runbook_url", "Runbook"),
     ("dashboard", "Dashboard"),
     ("dashboardURL", "Dashboard"),
+    ("dashboard_url", "Dashboard"),
     ("panelURL", "Panel"),
     ("generatorURL", "Graph"),
     ("externalURL", "Alertmanager"),
     ("link", "Link"),
     ("url", "Link"),
 )
+DESCRIPTIONS = ("description", "message", "details")
 
 
 @login_required
@@ -34,30 +36,37 @@ LINKS = (
 def incident_alerts(request: HttpRequest, number: int) -> HttpResponse:
     """The alerts of an incident, firing ones first."""
     incident = incident_for(request, number)
-    firing_first = Case(When(status=AlertStatus.FIRING, then=Value(0)), default=Value(1))
-    alerts = list(
-        Alert.objects.filter(incident=incident)
-        .select_related("integration")
-        .order_by(firing_first, "-last_fired_at")[: MOST_SHOWN + 1]
-    )
-    shown = alerts[:MOST_SHOWN]
+    alerts = Alert.objects.filter(incident=incident)
+    counts = alerts.aggregate(total=Count("pk"), firing=Count("pk", filter=Q(status=AlertStatus.FIRING)))
+    # “firing” comes before “resolved”.
+    shown = alerts.select_related("integration").order_by("status", "-last_fired_at")[:MOST_SHOWN]
     return render(
         request,
         "alerts/_incident_alerts.html",
         {
-            "alerts": [(alert, links_of(alert)) for alert in shown],
-            "is_cut": len(alerts) > MOST_SHOWN,
+            "alerts": [(alert, description_of(alert), links_of(alert)) for alert in shown],
+            "counts": counts,
             "most": MOST_SHOWN,
         },
     )
 
 
-def links_of(alert: Alert) -> dict[str, str]:
-    """Addresses in the alert's metadata and annotations, by what to call them; only http and https."""
+def _places(alert: Alert) -> list[dict[str, Any]]:
+    """Where in an alert's metadata people write what responders want: the top, and Prometheus' annotations."""
     annotations = alert.metadata.get("annotations")
-    places: list[dict[str, Any]] = [alert.metadata, annotations if isinstance(annotations, dict) else {}]
+    return [alert.metadata, annotations] if isinstance(annotations, dict) else [alert.metadata]
+
+
+def description_of(alert: Alert) -> str:
+    """What the metadata says about the problem beyond the alert's title; empty when that is nothing."""
+    texts = (place.get(key) for place in _places(alert) for key in DESCRIPTIONS)
+    return next((text for text in texts if isinstance(text, str) and text and text != alert.title), "")
+
+
+def links_of(alert: Alert) -> dict[str, str]:
+    """Addresses in the metadata, by what to call them; only http and https, as a script's would be run."""
     found: dict[str, str] = {}
-    for place in places:
+    for place in _places(alert):
         for key, name in LINKS:
             value = place.get(key)
             if isinstance(value, str) and is_web_address(value):

@@ -5,10 +5,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from incidents.actions import act, incident_for, wrong
+from incidents.actions import Question, act, ask, incident_for, incident_to_change, posted
 
 from . import engine
 from .forms import ReassignForm
+from .snapshot import REASSIGNED_DELAY_SECONDS
 
 
 @login_required
@@ -38,14 +39,15 @@ def escalate(request: HttpRequest, number: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def reassign(request: HttpRequest, number: int) -> HttpResponse:
-    """GET gives the form, as a page or for a dialog; POST reassigns."""
-    incident = incident_for(request, number)
-    if request.method == "GET":
-        template = "escalations/_reassign.html" if request.htmx else "escalations/reassign.html"
-        return render(request, template, {"incident": incident, "form": ReassignForm(incident=incident)})
-    form = ReassignForm(request.POST, incident=incident)
+    """GET asks to whom."""
+    incident = incident_to_change(request, number)
+    form = ReassignForm(posted(request), incident=incident)
     if not form.is_valid():
-        return wrong(request, number, form)
-    given = form.cleaned_data
-    done = f"#{number} is {given['user'] or given['policy']}'s now"
-    return act(request, number, engine.reassign, done=done, user=given["user"], policy=given["policy"])
+        explanation = (
+            "A person is paged at once, and the service's policy goes on if they do not answer within "
+            f"{REASSIGNED_DELAY_SECONDS // 60} minutes. A policy starts with its first step."
+        )
+        return ask(request, incident, Question(f"Reassign #{number}", explanation, form, submit="Reassign"))
+    user, policy = form.cleaned_data["user"], form.cleaned_data["policy"]
+    done = f"#{number} is now with {user or policy}"
+    return act(request, number, engine.reassign, done=done, user=user, policy=policy)

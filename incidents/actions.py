@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from openalert.error_shape import error, error_body, error_type
-from openalert.exceptions import OpenAlertError
+from openalert.exceptions import OpenAlertError, PermissionMissing
 from teams.access import require_respond
 
 from .models import Incident
@@ -25,8 +27,19 @@ def incident_for(request: HttpRequest, number: int) -> Incident:
     """The incident that the person who asks may see; 404 otherwise."""
     incidents = Incident.objects.visible_to(request.user)
     return get_object_or_404(
-        incidents.select_related("service__team", "assigned_to", "acknowledged_by", "resolved_by"), number=number
+        incidents.select_related("service__team", "assigned_to", "acknowledged_by", "resolved_by"),
+        number=number,
     )
+
+
+def incident_to_change(request: HttpRequest, number: int) -> Incident:
+    """The incident that the person who asks may act on; 404 when they may not see it, 403 when only that."""
+    incident = incident_for(request, number)
+    try:
+        require_respond(request.user, incident.service.team)
+    except PermissionMissing as failure:
+        raise PermissionDenied(failure.detail) from failure
+    return incident
 
 
 def act(
@@ -37,33 +50,35 @@ def act(
     A failure is told in its own words. htmx gets a toast and refetches; without it, the person goes back to
     where they came from.
     """
-    incident = incident_for(request, number)
+    incident = incident_to_change(request, number)
     try:
-        require_respond(request.user, incident.service.team)
         action(incident_id=incident.pk, actor=Actor.person(request.user, via="web"), **arguments)
     except OpenAlertError as failure:
         return refuse(request, incident, failure)
     if request.htmx:
         toast = {"title": done, "tone": "success"}
-        return HttpResponse(
-            status=HTTPStatus.NO_CONTENT,
-            headers={"HX-Trigger": json.dumps({"toast": toast, CHANGED: {}, "close-dialog": {}})},
-        )
+        return told(HttpResponse(status=HTTPStatus.NO_CONTENT), toast=toast)
     messages.success(request, done)
     return back(request, incident)
 
 
+def told(response: HttpResponse, **events: dict[str, str]) -> HttpResponse:
+    """An answer to htmx after which the page's regions are fetched again and an open dialog is closed."""
+    response.headers["HX-Trigger"] = json.dumps({**events, CHANGED: {}, "close-dialog": {}})
+    return response
+
+
 def refuse(request: HttpRequest, incident: Incident, failure: OpenAlertError) -> HttpResponse:
-    """Tell a failure in its own words."""
-    if not request.htmx:
-        messages.error(request, failure.detail)
-        return back(request, incident)
-    body = error_body(
-        type=error_type(failure.status, field=failure.field),
-        errors=[error(failure.code, failure.detail, field=failure.field)],
-        correlation_id=request.correlation_id,  # type: ignore[attr-defined]
-    )
-    return JsonResponse(body, status=failure.status)
+    """Tell a failure in its own words, and show the incident as it is now."""
+    if request.htmx:
+        body = error_body(
+            type=error_type(failure.status, field=failure.field),
+            errors=[error(failure.code, failure.detail, field=failure.field)],
+            correlation_id=request.correlation_id,  # type: ignore[attr-defined]
+        )
+        return told(JsonResponse(body, status=failure.status))
+    messages.error(request, failure.detail)
+    return back(request, incident)
 
 
 def wrong(request: HttpRequest, number: int, form: forms.Form) -> HttpResponse:
@@ -71,11 +86,38 @@ def wrong(request: HttpRequest, number: int, form: forms.Form) -> HttpResponse:
     words = " ".join(message for messages in form.errors.values() for message in messages)
     failure = OpenAlertError(words)
     failure.code = "invalid"
-    return refuse(request, incident_for(request, number), failure)
+    return refuse(request, incident_to_change(request, number), failure)
 
 
 def back(request: HttpRequest, incident: Incident) -> HttpResponse:
+    """To the page that the form was on, when it is one of ours, else to the incident."""
     target = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
         return redirect(target)
     return redirect(incident)
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: what was posted, also when that is nothing; None before it is posted."""
+    return request.POST if request.method == "POST" else None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an action has to be told first."""
+
+    title: str
+    explanation: str
+    form: forms.Form
+    submit: str
+
+
+def ask(request: HttpRequest, incident: Incident, question: Question) -> HttpResponse:
+    """The question in a dialog or, without JavaScript, on a page of its own; 422 with what is wrong in the answer."""
+    template = "incidents/_question.html" if request.htmx else "incidents/question.html"
+    return render(
+        request,
+        template,
+        {"incident": incident, "question": question},
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if question.form.errors else HTTPStatus.OK,
+    )

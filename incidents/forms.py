@@ -6,14 +6,16 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from teams.access import can_respond
+from teams.access import teams_to_respond_for
 from teams.models import Service, Team, User
 
 from .enums import Severity, Status
-from .queries import IncidentFilter
+from .exceptions import SnoozeInThePast
+from .queries import ALL, UNRESOLVED, IncidentFilter
 
-STATES = [("unresolved", "Unresolved"), *Status.choices, ("all", "All")]
+STATES = [(UNRESOLVED, "Unresolved"), *Status.choices, (ALL, "All")]
 PERIODS = [("", "Any time"), ("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days")]
+LONGEST_SNOOZE = timedelta(days=365)
 
 
 class FilterForm(forms.Form):
@@ -36,7 +38,7 @@ class FilterForm(forms.Form):
         self.full_clean()
         given = self.cleaned_data
         return IncidentFilter(
-            state=given.get("state") or "unresolved",
+            state=given.get("state") or UNRESOLVED,
             severities=[Severity(value) for value in given.get("severity", [])],
             team=given["team"].pk if given.get("team") else None,
             service=given["service"].pk if given.get("service") else None,
@@ -49,16 +51,14 @@ class FilterForm(forms.Form):
 class OpenForm(forms.Form):
     """An incident that no monitoring system saw."""
 
-    service = forms.ModelChoiceField(Service.objects.none())
+    service = forms.ModelChoiceField(Service.objects.none(), empty_label="Choose a service")
     title = forms.CharField(max_length=1024, label="What is wrong")
     severity = forms.ChoiceField(choices=Severity.choices, initial=Severity.HIGH)
-    note = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=False)
+    note = forms.CharField(max_length=20_000, widget=forms.Textarea(attrs={"rows": 4}), required=False)
 
-    def __init__(self, data: Any = None, *, user: User, initial: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Any, *, user: User, initial: dict[str, Any]) -> None:
         super().__init__(data, initial=initial)
-        services = Service.objects.visible_to(user).select_related("team")
-        teams = [team.pk for team in Team.objects.visible_to(user) if can_respond(user, team)]
-        self.fields["service"].queryset = services.filter(team__in=teams)
+        self.fields["service"].queryset = Service.objects.filter(team__in=teams_to_respond_for(user))
 
 
 class SeverityForm(forms.Form):
@@ -66,32 +66,55 @@ class SeverityForm(forms.Form):
 
 
 class NoteForm(forms.Form):
-    text = forms.CharField(max_length=20_000, widget=forms.Textarea(attrs={"rows": 3}), label="Note")
+    text = forms.CharField(
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 2, "placeholder": "What did you see, what did you do?"}),
+        label="Add a note",
+    )
 
 
 class SnoozeForm(forms.Form):
-    """For so many minutes, until tomorrow at nine, or until an instant on the person's own clock."""
+    """Until an instant on the person's own clock; the page's presets send minutes or `tomorrow` instead."""
 
-    minutes = forms.IntegerField(min_value=1, max_value=60 * 24 * 30, required=False)
-    tomorrow = forms.BooleanField(required=False)
+    minutes = forms.IntegerField(
+        min_value=1,
+        max_value=LONGEST_SNOOZE // timedelta(minutes=1),
+        required=False,
+        widget=forms.HiddenInput,
+    )
+    tomorrow = forms.BooleanField(required=False, widget=forms.HiddenInput)
     until = forms.DateTimeField(
         required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        widget=forms.DateTimeInput(
+            attrs={"type": "datetime-local", "required": True}, format="%Y-%m-%dT%H:%M"
+        ),
     )
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.fields["until"].label = f"Until ({timezone.get_current_timezone_name()} time)"
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        if not self.errors and not any(cleaned.get(name) for name in ("minutes", "tomorrow", "until")):
-            raise forms.ValidationError("Say until when.")
+        if "until" in self.errors:
+            return cleaned
+        now = timezone.now()
+        if cleaned.get("tomorrow"):
+            morning = timezone.localtime(now) + timedelta(days=1)
+            cleaned["end"] = morning.replace(hour=9, minute=0, second=0, microsecond=0)
+        elif cleaned.get("minutes"):
+            cleaned["end"] = now + timedelta(minutes=cleaned["minutes"])
+        elif cleaned["until"] is None:
+            self.add_error("until", "Say until when.")
+        elif cleaned["until"] <= now:
+            self.add_error("until", SnoozeInThePast.detail)
+        elif cleaned["until"] > now + LONGEST_SNOOZE:
+            self.add_error("until", "Snooze for a year at most.")
+        else:
+            cleaned["end"] = cleaned["until"]
         return cleaned
 
     @property
     def end(self) -> datetime:
         """The instant at which the snooze ends; for a valid form."""
-        given = self.cleaned_data
-        if given["until"]:
-            return given["until"]
-        if given["tomorrow"]:
-            morning = timezone.localtime() + timedelta(days=1)
-            return morning.replace(hour=9, minute=0, second=0, microsecond=0)
-        return timezone.now() + timedelta(minutes=given["minutes"])
+        return self.cleaned_data["end"]

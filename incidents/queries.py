@@ -1,6 +1,6 @@
 """Reads over several tables, scoped by who asks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,18 +9,28 @@ from django.utils import timezone
 
 from teams.models import User
 
+from . import parts
 from .enums import Severity, Status
 from .models import Incident, IncidentQuerySet
 
+UNRESOLVED, ALL = "unresolved", "all"
+LARGEST_NUMBER = 2**63 - 1
+
 # What wants an answer stands first.
-STATUS_ORDER = [Status.OPEN, Status.ACKNOWLEDGED, Status.SNOOZED, Status.RESOLVED]
+STATUS_ORDER = Case(
+    *(
+        When(status=status, then=Value(place))
+        for place, status in enumerate([Status.OPEN, Status.ACKNOWLEDGED, Status.SNOOZED, Status.RESOLVED])
+    ),
+    output_field=IntegerField(),
+)
 
 
 @dataclass(frozen=True)
 class IncidentFilter:
     """What a list of incidents is narrowed to; `state` is a status, `unresolved` or `all`."""
 
-    state: str = "unresolved"
+    state: str = UNRESOLVED
     severities: list[Severity] = field(default_factory=list)
     team: UUID | None = None
     service: UUID | None = None
@@ -30,13 +40,30 @@ class IncidentFilter:
 
 
 def incidents_for_list(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
-    """The incidents that `user` may see and the filter lets through: what wants an answer first."""
-    incidents = Incident.objects.visible_to(user).select_related(
-        "service__team", "assigned_to", "acknowledged_by"
+    """The incidents that `user` may see and the filter lets through.
+
+    What wants an answer stands first, then what is worst, then what is new; where resolved ones are among them,
+    the newest.
+    """
+    incidents = _narrowed(user, wanted).select_related("service__team", "assigned_to")
+    if wanted.state != UNRESOLVED:
+        return incidents.order_by("-opened_at", "-pk")
+    return incidents.with_severity_rank().order_by(STATUS_ORDER, "severity_rank", "-opened_at", "-pk")
+
+
+def counts_by_state(user: User, wanted: IncidentFilter) -> dict[str, int]:
+    """How many unresolved incidents the filter lets through, whatever its state: altogether and by status."""
+    statuses = [Status.OPEN, Status.ACKNOWLEDGED, Status.SNOOZED]
+    return _narrowed(user, replace(wanted, state=UNRESOLVED)).aggregate(
+        unresolved=Count("pk"), **{status: Count("pk", filter=Q(status=status)) for status in statuses}
     )
-    if wanted.state == "unresolved":
+
+
+def _narrowed(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
+    incidents = Incident.objects.visible_to(user)
+    if wanted.state == UNRESOLVED:
         incidents = incidents.unresolved()
-    elif wanted.state != "all":
+    elif wanted.state != ALL:
         incidents = incidents.filter(status=wanted.state)
     if wanted.severities:
         incidents = incidents.filter(severity__in=wanted.severities)
@@ -48,31 +75,15 @@ def incidents_for_list(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
         incidents = incidents.filter(assigned_to=user)
     if wanted.days:
         incidents = incidents.filter(opened_at__gte=timezone.now() - timedelta(days=wanted.days))
-    if wanted.text:
-        incidents = incidents.filter(_says(wanted.text))
-    if wanted.state != "unresolved":
-        return incidents.order_by("-opened_at", "-pk")
-    order = Case(
-        *(When(status=status, then=Value(place)) for place, status in enumerate(STATUS_ORDER)),
-        output_field=IntegerField(),
-    )
-    return incidents.with_severity_rank().order_by(order, "severity_rank", "-opened_at", "-pk")
+    return incidents.filter(_says(wanted.text)) if wanted.text else incidents
 
 
 def _says(text: str) -> Q:
     number = text.removeprefix("#")
-    is_number = number.isdecimal() and len(number) < 18
-    return Q(title__icontains=text) | (Q(number=int(number)) if is_number else Q())
-
-
-def counts_by_status(user: User) -> dict[str, int]:
-    """How many incidents that `user` may see are in each unresolved status, and `mine` of them."""
-    return (
-        Incident.objects.visible_to(user)
-        .unresolved()
-        .aggregate(
-            unresolved=Count("pk"),
-            mine=Count("pk", filter=Q(assigned_to=user)),
-            **{status: Count("pk", filter=Q(status=status)) for status in STATUS_ORDER[:3]},
-        )
-    )
+    if number.isdecimal() and int(number) <= LARGEST_NUMBER:
+        found = Incident.objects.filter(Q(number=int(number)) | Q(title__icontains=text))
+    else:
+        found = Incident.objects.filter(title__icontains=text)
+    # A union, not an OR: each side has a trigram index of its own to use.
+    ids = found.order_by().values("pk").union(*(search(text) for search in parts.searches), all=True)
+    return Q(pk__in=ids)

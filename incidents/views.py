@@ -2,23 +2,30 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from teams.access import can_respond, require_respond
+from teams.access import can_respond, teams_to_respond_for
 
-from . import lifecycle, queries
-from .actions import act, incident_for, wrong
+from . import lifecycle, parts, queries
+from .actions import Question, act, ask, incident_for, incident_to_change, posted, told, wrong
 from .enums import Severity, Status
 from .forms import FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm
 from .models import Incident
 from .timeline import Actor
 
 PAGE_SIZE = 50
-TIMELINE_SIZE = 200
+# How much of a long timeline is shown, and shown more of at a time.
+TIMELINE_SIZE = 100
+MOST_ENTRIES = 5000
+FIRST_ALERT = f"""curl -X POST {settings.SITE_URL}/api/v1/alerts \\
+  -H 'Authorization: Bearer INTEGRATION_KEY' \\
+  -d '{{"title": "Checkout is down", "severity": "critical"}}'"""
 
 
 @login_required
@@ -26,8 +33,18 @@ TIMELINE_SIZE = 200
 def incident_list(request: HttpRequest) -> HttpResponse:
     form = FilterForm(request.GET, user=request.user)
     wanted = form.filter()
-    page = Paginator(queries.incidents_for_list(request.user, wanted), PAGE_SIZE).get_page(request.GET.get("page"))
-    counts = queries.counts_by_status(request.user)
+    found = queries.incidents_for_list(request.user, wanted)
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    notes = parts.notes_for(page)
+    counts = queries.counts_by_state(request.user, wanted)
+    tabs = [
+        (queries.UNRESOLVED, "Unresolved", counts["unresolved"]),
+        (Status.OPEN, "Open", counts["open"]),
+        (Status.ACKNOWLEDGED, "Acknowledged", counts["acknowledged"]),
+        (Status.SNOOZED, "Snoozed", counts["snoozed"]),
+        (Status.RESOLVED, "Resolved", None),
+        (queries.ALL, "All", None),
+    ]
     return render(
         request,
         "incidents/list.html",
@@ -35,16 +52,11 @@ def incident_list(request: HttpRequest) -> HttpResponse:
             "form": form,
             "wanted": wanted,
             "page": page,
-            "counts": counts,
-            "tabs": [
-                ("unresolved", "Unresolved", counts["unresolved"]),
-                (Status.OPEN, "Open", counts[Status.OPEN]),
-                (Status.ACKNOWLEDGED, "Acknowledged", counts[Status.ACKNOWLEDGED]),
-                (Status.SNOOZED, "Snoozed", counts[Status.SNOOZED]),
-                (Status.RESOLVED, "Resolved", None),
-                ("all", "All", None),
-            ],
+            "rows": [(incident, notes[incident.pk]) for incident in page],
+            "tabs": tabs,
             "severities": Severity,
+            "my_teams": set(teams_to_respond_for(request.user)),
+            "first_alert": FIRST_ALERT,
             "is_filtered": any(request.GET.get(name) for name in form.fields if name != "state"),
         },
     )
@@ -53,26 +65,42 @@ def incident_list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def open_incident(request: HttpRequest) -> HttpResponse:
-    if request.method == "POST":
-        form = OpenForm(request.POST, user=request.user)
-        if form.is_valid():
-            given = form.cleaned_data
-            require_respond(request.user, given["service"].team)
-            incident = lifecycle.open_by_hand(
-                service=given["service"],
-                title=given["title"],
-                severity=Severity(given["severity"]),
-                actor=Actor.person(request.user, via="web"),
-                note=given["note"],
-            )
-            return redirect(Incident.objects.get(pk=incident.pk))
-    else:
-        form = OpenForm(user=request.user, initial=request.GET.dict())
+    if not teams_to_respond_for(request.user).exists():
+        raise PermissionDenied
+    form = OpenForm(posted(request), user=request.user, initial=request.GET.dict())
+    if form.is_valid():
+        given = form.cleaned_data
+        incident = lifecycle.open_by_hand(
+            service=given["service"],
+            title=given["title"],
+            severity=Severity(given["severity"]),
+            actor=Actor.person(request.user, via="web"),
+            note=given["note"],
+        )
+        return redirect(incident)
     return render(request, "incidents/new.html", {"form": form}, status=422 if form.errors else 200)
 
 
-def _shown(request: HttpRequest, number: int) -> dict[str, Any]:
+@login_required
+@require_GET
+def incident_page(request: HttpRequest, number: int) -> HttpResponse:
     incident = incident_for(request, number)
+    return render(request, "incidents/incident.html", _page(request, incident))
+
+
+@login_required
+@require_GET
+def header(request: HttpRequest, number: int) -> HttpResponse:
+    return render(request, "incidents/_header.html", _header(request, incident_for(request, number)))
+
+
+@login_required
+@require_GET
+def timeline_entries(request: HttpRequest, number: int) -> HttpResponse:
+    return render(request, "incidents/_timeline.html", _story(request, incident_for(request, number)))
+
+
+def _header(request: HttpRequest, incident: Incident) -> dict[str, Any]:
     return {
         "incident": incident,
         "may_respond": can_respond(request.user, incident.service.team),
@@ -81,29 +109,17 @@ def _shown(request: HttpRequest, number: int) -> dict[str, Any]:
     }
 
 
-def _told(request: HttpRequest, number: int) -> dict[str, Any]:
-    shown = _shown(request, number)
-    entries = list(shown["incident"].timeline.order_by("-pk")[: TIMELINE_SIZE + 1])
-    is_cut = len(entries) > TIMELINE_SIZE
-    return {**shown, "entries": entries[:TIMELINE_SIZE], "is_cut": is_cut, "note_form": NoteForm()}
+def _story(request: HttpRequest, incident: Incident) -> dict[str, Any]:
+    """The newest entries of the timeline, as many as the address asks for."""
+    asked = request.GET.get("entries", "")
+    size = min(int(asked), MOST_ENTRIES) if asked.isdecimal() and len(asked) < 6 else TIMELINE_SIZE
+    entries = list(incident.timeline.order_by("-pk")[: size + 1])
+    more = size + TIMELINE_SIZE if len(entries) > size and size < MOST_ENTRIES else None
+    return {"incident": incident, "entries": entries[:size], "size": size, "more": more}
 
 
-@login_required
-@require_GET
-def incident_page(request: HttpRequest, number: int) -> HttpResponse:
-    return render(request, "incidents/incident.html", _told(request, number))
-
-
-@login_required
-@require_GET
-def header(request: HttpRequest, number: int) -> HttpResponse:
-    return render(request, "incidents/_header.html", _shown(request, number))
-
-
-@login_required
-@require_GET
-def timeline_entries(request: HttpRequest, number: int) -> HttpResponse:
-    return render(request, "incidents/_timeline.html", _told(request, number))
+def _page(request: HttpRequest, incident: Incident) -> dict[str, Any]:
+    return {**_header(request, incident), **_story(request, incident), "note_form": NoteForm()}
 
 
 @login_required
@@ -131,11 +147,19 @@ def reopen(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "POST"])
 def snooze(request: HttpRequest, number: int) -> HttpResponse:
-    form = SnoozeForm(request.POST)
+    """GET asks until when."""
+    incident = incident_to_change(request, number)
+    form = SnoozeForm(posted(request))
     if not form.is_valid():
-        return wrong(request, number, form)
+        question = Question(
+            f"Snooze #{number}",
+            "Nobody is paged until then. After that, paging starts over.",
+            form,
+            submit="Snooze",
+        )
+        return ask(request, incident, question)
     return act(request, number, lifecycle.snooze, done=f"#{number} snoozed", until=form.end)
 
 
@@ -153,7 +177,14 @@ def change_severity(request: HttpRequest, number: int) -> HttpResponse:
 @login_required
 @require_POST
 def add_note(request: HttpRequest, number: int) -> HttpResponse:
+    """Answers htmx with the form: empty again, or with what is wrong."""
+    incident = incident_to_change(request, number)
     form = NoteForm(request.POST)
-    if not form.is_valid():
-        return wrong(request, number, form)
-    return act(request, number, lifecycle.add_note, done="Note added", text=form.cleaned_data["text"])
+    if form.is_valid():
+        actor = Actor.person(request.user, via="web")
+        lifecycle.add_note(incident_id=incident.pk, text=form.cleaned_data["text"], actor=actor)
+        if not request.htmx:
+            return redirect(incident)
+        return told(render(request, "incidents/_note.html", {"incident": incident, "note_form": NoteForm()}))
+    template = "incidents/_note.html" if request.htmx else "incidents/incident.html"
+    return render(request, template, {**_page(request, incident), "note_form": form}, status=422)

@@ -52,26 +52,32 @@ def error_response(status: HTTPStatus, code: str, detail: str) -> JsonResponse:
 # Django's own error views, for what fails before a view is reached or outside of one.
 
 
+def wants_json(request: HttpRequest) -> bool:
+    """Programs do, and htmx: pages show such an error as a toast."""
+    return request.path.startswith(API_PREFIX) or "HX-Request" in request.headers
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if request.path.startswith(API_PREFIX):
+    if wants_json(request):
         return error_response(HTTPStatus.BAD_REQUEST, "bad_request", "The request is malformed.")
     return defaults.bad_request(request, exception)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if request.path.startswith(API_PREFIX):
-        return error_response(HTTPStatus.FORBIDDEN, "permission_denied", "You may not do this.")
+    if wants_json(request):
+        detail = str(exception) or "You may not do this."
+        return error_response(HTTPStatus.FORBIDDEN, "permission_denied", detail)
     return defaults.permission_denied(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if request.path.startswith(API_PREFIX):
+    if wants_json(request):
         return error_response(HTTPStatus.NOT_FOUND, "not_found", "Not found.")
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if request.path.startswith(API_PREFIX):
+    if wants_json(request):
         return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Something went wrong on our side.")
     # Django's own view renders without the request, and the page shows its correlation id.
     return HttpResponseServerError(render_to_string("500.html", {"request": request}))

@@ -1,6 +1,7 @@
 """Who may do what. Seeing is decided by the QuerySets' `visible_to`; doing, here."""
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 
 from openalert.exceptions import PermissionMissing
 
@@ -18,6 +19,15 @@ def has_role(user: User | AnonymousUser, team: Team, *roles: Role) -> bool:
 def can_respond(user: User | AnonymousUser, team: Team) -> bool:
     """May act on the team's incidents."""
     return has_role(user, team, Role.MANAGER, Role.RESPONDER)
+
+
+def teams_to_respond_for(user: User | AnonymousUser) -> QuerySet[Team]:
+    """The teams on whose incidents `user` may act."""
+    if not user.is_authenticated or not user.is_active:
+        return Team.objects.none()
+    if user.is_superuser:
+        return Team.objects.all()
+    return Team.objects.filter(memberships__user=user, memberships__role__in=[Role.MANAGER, Role.RESPONDER])
 
 
 def can_manage(user: User | AnonymousUser, team: Team) -> bool:

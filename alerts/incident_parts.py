@@ -1,0 +1,42 @@
+"""What the alerts app adds to the list of incidents."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from incidents import parts
+from incidents.models import Incident
+
+from .enums import AlertStatus
+from .models import Alert
+
+
+def connect() -> None:
+    parts.searches.append(incidents_with_alerts_titled)
+    parts.notes.append(alerts_of)
+
+
+def incidents_with_alerts_titled(text: str) -> QuerySet[Any]:
+    return Alert.objects.filter(title__icontains=text).order_by().values("incident")
+
+
+def alerts_of(incidents: Sequence[Incident]) -> dict[UUID, SafeString]:
+    """How many alerts each incident has, and how many of them fire."""
+    counted = (
+        Alert.objects.filter(incident__in=incidents)
+        .order_by()
+        .values("incident")
+        .annotate(total=Count("pk"), firing=Count("pk", filter=Q(status=AlertStatus.FIRING)))
+    )
+    return {row["incident"]: _in_words(row["firing"], row["total"]) for row in counted}
+
+
+def _in_words(firing: int, total: int) -> SafeString:
+    noun = "alert" if total == 1 else "alerts"
+    if firing == total:
+        return format_html("{} {}", total, noun)
+    return format_html("{} of {} {} firing", firing, total, noun)
