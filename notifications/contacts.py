@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from incidents.enums import Urgency
+from openalert.words import listed
 from teams.models import User
 
 from .enums import Channel
@@ -69,3 +70,47 @@ def _methods_by_user(users: Iterable[User]) -> dict[UUID, list[ContactMethod]]:
     for method in ContactMethod.objects.filter(user__in=list(users)):
         methods.setdefault(method.user_id, []).append(method)
     return methods
+
+
+@transaction.atomic
+def add_method(method: ContactMethod) -> None:
+    """Save a new, validated contact method, to be used at once for both urgencies until its owner says otherwise."""
+    method.save(force_insert=True)
+    for urgency in Urgency:
+        set_rule(user=method.user, urgency=urgency, method=method, delay_minutes=0)
+
+
+def set_enabled(*, method: ContactMethod, is_enabled: bool) -> None:
+    """Switch a method on or off. Off, its rules are kept and do nothing."""
+    method.is_enabled = is_enabled
+    method.save(update_fields=["is_enabled", "updated_at"])
+
+
+def set_rule(*, user: User, urgency: Urgency, method: ContactMethod, delay_minutes: int) -> NotificationRule:
+    """Use one of the person's own methods after so many minutes; there is one rule for each method and urgency."""
+    rule, _ = NotificationRule.objects.update_or_create(
+        user=user, urgency=urgency, contact_method=method, defaults={"delay_minutes": delay_minutes}
+    )
+    return rule
+
+
+def in_order_of_use(rule: NotificationRule) -> tuple[int, bool, str]:
+    """A key to sort by: what comes first, and of what comes at once, pages in the app first."""
+    method = rule.contact_method
+    return rule.delay_minutes, method.channel != Channel.IN_APP, method.address
+
+
+def in_words(rules: Iterable[NotificationRule]) -> str:
+    """“At once: in the app and by email to ana@example.org; after 2 min: by email to …”. Empty for none."""
+    by_delay: dict[int, list[str]] = {}
+    for rule in sorted(rules, key=in_order_of_use):
+        method = rule.contact_method
+        phrase = Channel(method.channel).phrase
+        by_delay.setdefault(rule.delay_minutes, []).append(
+            f"{phrase} to {method.label or method.address}" if method.address else phrase
+        )
+    parts = (
+        f"{f'after {delay} min' if delay else 'at once'}: {listed(ways)}" for delay, ways in by_delay.items()
+    )
+    words = "; ".join(parts)
+    return words[:1].upper() + words[1:]

@@ -15,3 +15,9 @@ class ContactMethodDisabled(OpenAlertError):
     code = "contact_method_disabled"
     detail = "This contact method is switched off."
     status = 409
+
+
+class TooManyTestPages(OpenAlertError):
+    code = "too_many_test_pages"
+    detail = "These were many test pages. Wait a minute."
+    status = 429

@@ -2,10 +2,17 @@
 
 from collections.abc import Sequence
 
+from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
 from .models import MailboxMessage
+
+
+def is_in_use() -> bool:
+    """Whether this installation's emails land here."""
+    name = f"{MailboxBackend.__module__}.{MailboxBackend.__qualname__}"
+    return name == settings.EMAIL_BACKEND
 
 
 class MailboxBackend(BaseEmailBackend):

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from incidents import timeline
+from incidents import rooms, timeline
 from incidents.enums import Kind, Severity
 from incidents.models import Incident
 from openalert.wake import wake
@@ -227,6 +227,10 @@ def _finish(
 
 def _tell(notification: Notification) -> None:
     if notification.incident is None:
+        kind = (
+            "notification.sent" if notification.status == NotificationStatus.SENT else "notification.failed"
+        )
+        rooms.publish_to_user(notification.user_id, kind, {"notification_id": str(notification.pk)})
         return
     user, channel = str(notification.user), Channel(notification.channel).phrase
     if notification.status == NotificationStatus.SENT:

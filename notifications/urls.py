@@ -1,12 +1,19 @@
 from django.urls import path
 
-from . import fragments, views
+from . import fragments, mailbox_views, views
 
 urlpatterns = [
     path("incidents/<int:number>/pages/", fragments.incident_pages, name="incident-pages"),
-    path("incidents/<int:number>/pages/", fragments.incident_pages, name="incident-pages"),
     path("me/", views.me, name="me"),
+    path("me/methods/", views.add_method, name="method-new"),
+    path("me/methods/<uuid:pk>/enabled/", views.set_enabled, name="method-enabled"),
+    path("me/methods/<uuid:pk>/remove/", views.remove_method, name="method-remove"),
+    path("me/methods/<uuid:pk>/test/", views.test_method, name="method-test"),
+    path("me/rules/", views.add_rule, name="rule-new"),
+    path("me/rules/<uuid:pk>/remove/", views.remove_rule, name="rule-remove"),
     path("me/pages/", views.my_pages, name="my-pages"),
-    path("mailbox/", views.mailbox, name="mailbox"),
-    path("mailbox/<uuid:pk>/", views.mailbox_message, name="mailbox-message"),
+    path("me/pages/seen/", views.mark_seen, name="my-pages-seen"),
+    path("me/unread/", views.unread, name="unread"),
+    path("mailbox/", mailbox_views.mailbox, name="mailbox"),
+    path("mailbox/<uuid:pk>/", mailbox_views.mailbox_message, name="mailbox-message"),
 ]

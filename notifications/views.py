@@ -1,40 +1,175 @@
-"""A person's own pages: how they are reached, what reached them, and the mailbox."""
+"""A person's own pages: how they are reached, and what reached them in the app."""
 
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from .enums import Channel
-from .models import ContactMethod, MailboxMessage, Notification
+from incidents.enums import Urgency
+from openalert.answers import done, refused
+from openalert.exceptions import OpenAlertError
+
+from . import contacts, outbox, queries
+from .enums import Purpose
+from .exceptions import TooManyTestPages
+from .forms import ContactMethodForm, RuleForm
+from .models import ContactMethod, Notification, NotificationRule
+
+REACH_CHANGED = "reach-changed"  # the region with methods and rules listens for it
+SEEN = "pages-seen"  # the list and the number in the top bar listen for it
+PAGE_SIZE = 50
+MOST_UNREAD = 99
+MOST_TESTS_PER_MINUTE = 10
 
 
 @login_required
 @require_GET
 def me(request: HttpRequest) -> HttpResponse:
-    return render(
-        request, "notifications/me.html", {"methods": ContactMethod.objects.filter(user=request.user)}
+    contacts.ensure_default_methods(request.user)
+    return _me(request)
+
+
+def _me(
+    request: HttpRequest, *, method_form: ContactMethodForm | None = None, rule_form: RuleForm | None = None
+) -> HttpResponse:
+    """The page; with a faulty form in it, htmx gets the region of methods and rules alone."""
+    user, now = request.user, timezone.now()
+    tests = queries.last_tests(user, now=now)
+    methods = ContactMethod.objects.filter(user=user).order_by("created_at")
+    context: dict[str, Any] = {
+        "methods": [(method, tests.get(method.pk)) for method in methods],
+        "reaches": [
+            (reach, _rule_form(request, reach.urgency, rule_form)) for reach in queries.reach_of(user)
+        ],
+        "method_form": method_form or ContactMethodForm(user=user),
+        "memberships": user.memberships.select_related("team"),
+    }
+    is_faulty = method_form or rule_form
+    template = "notifications/_reach.html" if is_faulty and request.htmx else "notifications/me.html"
+    return render(request, template, context, status=422 if is_faulty else 200)
+
+
+def _rule_form(request: HttpRequest, urgency: Urgency, faulty: RuleForm | None) -> RuleForm:
+    is_its = faulty is not None and faulty.data.get("urgency") == urgency
+    return faulty if is_its and faulty else RuleForm(user=request.user, urgency=urgency)
+
+
+@login_required
+@require_POST
+def add_method(request: HttpRequest) -> HttpResponse:
+    form = ContactMethodForm(request.POST, user=request.user)
+    if not form.is_valid():
+        return _me(request, method_form=form)
+    contacts.add_method(form.instance)
+    return _done(request, f"Added: {form.instance}")
+
+
+@login_required
+@require_POST
+def set_enabled(request: HttpRequest, pk: UUID) -> HttpResponse:
+    method = _own_method(request, pk)
+    is_enabled = request.POST.get("is_enabled") == "1"
+    contacts.set_enabled(method=method, is_enabled=is_enabled)
+    return _done(request, f"Switched {'on' if is_enabled else 'off'}: {method}")
+
+
+@login_required
+@require_POST
+def remove_method(request: HttpRequest, pk: UUID) -> HttpResponse:
+    method = _own_method(request, pk)
+    method.delete()
+    return _done(request, f"Removed: {method}")
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def test_method(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """POST sends a test page; GET is what became of the last one."""
+    method = _own_method(request, pk)
+    if request.method == "GET":
+        test = queries.last_tests(request.user, now=timezone.now()).get(method.pk)
+        return render(request, "notifications/_test.html", {"method": method, "test": test})
+    try:
+        _limit_tests(request)
+        outbox.send_test(user=request.user, contact_method=method)
+    except OpenAlertError as failure:
+        return refused(request, failure, to=reverse("me"))
+    return _done(request, "A test page is on its way")
+
+
+def _limit_tests(request: HttpRequest) -> None:
+    """The address may be anybody's: nobody floods a stranger from here. Raises TooManyTestPages."""
+    since = timezone.now() - timedelta(minutes=1)
+    sent = Notification.objects.filter(user=request.user, purpose=Purpose.TEST, created_at__gt=since)
+    if sent.count() >= MOST_TESTS_PER_MINUTE:
+        raise TooManyTestPages
+
+
+@login_required
+@require_POST
+def add_rule(request: HttpRequest) -> HttpResponse:
+    form = RuleForm(request.POST, user=request.user, urgency=request.POST.get("urgency", ""))
+    if not form.is_valid():
+        return _me(request, rule_form=form)
+    given = form.cleaned_data
+    rule = contacts.set_rule(
+        user=request.user,
+        urgency=Urgency(given["urgency"]),
+        method=given["contact_method"],
+        delay_minutes=given["delay_minutes"],
     )
+    return _done(request, f"From now on: {rule}")
+
+
+@login_required
+@require_POST
+def remove_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
+    rule = get_object_or_404(
+        NotificationRule.objects.select_related("contact_method"), user=request.user, pk=pk
+    )
+    rule.delete()
+    return _done(request, f"No longer: {rule}")
+
+
+def _own_method(request: HttpRequest, pk: UUID) -> ContactMethod:
+    return get_object_or_404(ContactMethod, user=request.user, pk=pk)
+
+
+def _done(request: HttpRequest, title: str) -> HttpResponse:
+    return done(request, title, to=reverse("me"), changed=REACH_CHANGED)
 
 
 @login_required
 @require_GET
 def my_pages(request: HttpRequest) -> HttpResponse:
-    pages = Notification.objects.filter(user=request.user, channel=Channel.IN_APP)
-    return render(request, "notifications/my_pages.html", {"pages": pages})
+    """What reached the person in the app, newest first."""
+    page = Paginator(queries.pages_in_app(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
+    unseen = queries.unseen_pages(request.user).count()
+    return render(request, "notifications/my_pages.html", {"page": page, "unseen": unseen})
+
+
+@login_required
+@require_POST
+def mark_seen(request: HttpRequest) -> HttpResponse:
+    """The pages named by `id` are seen; without any, all."""
+    unseen = queries.unseen_pages(request.user)
+    named = {value for value in request.POST.getlist("id") if value}
+    ids = [pk for pk in unseen.values_list("pk", flat=True) if not named or str(pk) in named]
+    count = outbox.mark_seen(user=request.user, notification_ids=ids)
+    title = "1 page seen" if count == 1 else f"{count} pages seen"
+    return done(request, title, to=reverse("my-pages"), changed=SEEN)
 
 
 @login_required
 @require_GET
-def mailbox(request: HttpRequest) -> HttpResponse:
-    mails = MailboxMessage.objects.filter(recipient__iexact=request.user.email)
-    return render(request, "notifications/mailbox.html", {"mails": mails})
-
-
-@login_required
-@require_GET
-def mailbox_message(request: HttpRequest, pk: UUID) -> HttpResponse:
-    mails = MailboxMessage.objects.filter(recipient__iexact=request.user.email)
-    return render(request, "notifications/mailbox_message.html", {"mail": get_object_or_404(mails, pk=pk)})
+def unread(request: HttpRequest) -> HttpResponse:
+    """The bell in the top bar and how many pages the person has not seen."""
+    count = queries.unseen_pages(request.user)[: MOST_UNREAD + 1].count()
+    return render(request, "notifications/_unread.html", {"count": count, "most": MOST_UNREAD})

@@ -1,0 +1,49 @@
+"""What people fill in about how they are reached."""
+
+from typing import Any
+
+from django import forms
+
+from incidents.enums import Urgency
+from teams.models import User
+
+from .enums import Channel
+from .models import ContactMethod
+
+LONGEST_DELAY_MINUTES = 1440
+
+
+class ContactMethodForm(forms.ModelForm):
+    class Meta:
+        model = ContactMethod
+        fields = ("channel", "address", "label")
+        help_texts = {"address": "", "label": ""}
+
+    def __init__(self, data: Any = None, *, user: User) -> None:
+        super().__init__(data, instance=ContactMethod(user=user))
+        self.fields["channel"].choices = Channel.choices
+        self.fields["channel"].initial = Channel.EMAIL
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        address = "" if cleaned.get("channel") == Channel.IN_APP else cleaned.get("address", "")
+        same = ContactMethod.objects.filter(
+            user=self.instance.user, channel=cleaned.get("channel", ""), address__iexact=address
+        )
+        if same.exists():
+            raise forms.ValidationError("You have this contact method already.")
+        return cleaned
+
+
+class RuleForm(forms.Form):
+    """A rule for one urgency: one of the person's methods, and how long to wait."""
+
+    urgency = forms.ChoiceField(choices=Urgency.choices, widget=forms.HiddenInput)
+    contact_method = forms.ModelChoiceField(ContactMethod.objects.none(), label="Use", empty_label=None)
+    delay_minutes = forms.IntegerField(
+        min_value=0, max_value=LONGEST_DELAY_MINUTES, initial=0, label="After minutes"
+    )
+
+    def __init__(self, data: Any = None, *, user: User, urgency: str = Urgency.HIGH) -> None:
+        super().__init__(data, initial={"urgency": urgency}, auto_id=f"id_{urgency}_%s")
+        self.fields["contact_method"].queryset = ContactMethod.objects.filter(user=user)

@@ -1,0 +1,90 @@
+"""Reads over several tables, scoped by who asks."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.functions import Lower
+
+from incidents.enums import Urgency
+from teams.models import User
+
+from . import contacts
+from .enums import Channel, NotificationStatus, Purpose
+from .models import ContactMethod, MailboxMessage, Notification, NotificationRule
+
+TESTS_SHOWN_FOR = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How a person is reached with one urgency: their rules, and what these come to in words.
+
+    Without working methods they are unreachable; with rules that all use switched-off ones, every working
+    method is used at once (contacts.rules_for).
+    """
+
+    urgency: Urgency
+    rules: list[NotificationRule]
+    words: str
+    is_reachable: bool
+    is_by_default: bool
+    is_in_app_only: bool
+
+
+def reach_of(user: User) -> list[Reach]:
+    """For each urgency, high first; in a fixed number of queries."""
+    own = list(NotificationRule.objects.filter(user=user).select_related("contact_method"))
+    return [_reach(user, urgency, own) for urgency in Urgency]
+
+
+def _reach(user: User, urgency: Urgency, own: list[NotificationRule]) -> Reach:
+    rules = [rule for rule in own if rule.urgency == urgency]
+    used = contacts.rules_for([user], urgency).get(user.pk, [])
+    return Reach(
+        urgency=urgency,
+        rules=sorted(rules, key=contacts.in_order_of_use),
+        words=contacts.in_words(used),
+        is_reachable=bool(used),
+        is_by_default=bool(used) and not any(rule.contact_method.is_enabled for rule in rules),
+        is_in_app_only={rule.contact_method.channel for rule in used} == {Channel.IN_APP},
+    )
+
+
+def last_tests(user: User, *, now: datetime) -> dict[UUID, Notification]:
+    """The newest test page of each of the person's methods, by the method's id, while it is news."""
+    tests = Notification.objects.filter(
+        user=user,
+        purpose=Purpose.TEST,
+        contact_method__isnull=False,
+        created_at__gte=now - TESTS_SHOWN_FOR,
+    )
+    return {test.contact_method_id: test for test in tests.order_by("created_at")}
+
+
+def pages_in_app(user: User) -> QuerySet[Notification]:
+    """What reached the person in the app, newest first."""
+    return (
+        Notification.objects.filter(user=user, channel=Channel.IN_APP, status=NotificationStatus.SENT)
+        .select_related("incident__service")
+        .order_by("-created_at", "-pk")
+    )
+
+
+def unseen_pages(user: User) -> QuerySet[Notification]:
+    return Notification.objects.filter(
+        user=user, channel=Channel.IN_APP, status=NotificationStatus.SENT, seen_at__isnull=True
+    )
+
+
+def mails_visible_to(user: User) -> QuerySet[MailboxMessage]:
+    """The mails to a person's own addresses, newest first; all of them for staff."""
+    mails = MailboxMessage.objects.order_by("-created_at", "-pk")
+    if user.is_staff:
+        return mails
+    addresses = ContactMethod.objects.filter(user=user, channel=Channel.EMAIL).values_list(
+        "address", flat=True
+    )
+    own = {address.lower() for address in (user.email, *addresses)}
+    return mails.annotate(to=Lower("recipient")).filter(to__in=own)
