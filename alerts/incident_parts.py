@@ -36,7 +36,6 @@ def alerts_of(incidents: Sequence[Incident]) -> dict[UUID, SafeString]:
 
 
 def _in_words(firing: int, total: int) -> SafeString:
-    noun = "alert" if total == 1 else "alerts"
-    if firing == total:
-        return format_html("{} {}", total, noun)
-    return format_html("{} of {} {} firing", firing, total, noun)
+    if firing in (0, total):
+        return format_html("{} {}", total, "alert" if total == 1 else "alerts")
+    return format_html("{} of {} alerts firing", firing, total)

@@ -6,6 +6,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from incidents.actions import Question, act, ask, incident_for, incident_to_change, posted
+from teams.access import can_respond
 
 from . import engine
 from .forms import ReassignForm
@@ -23,6 +24,7 @@ def incident_escalation(request: HttpRequest, number: int) -> HttpResponse:
         "escalations/_incident_escalation.html",
         {
             "incident": incident,
+            "may_respond": can_respond(request.user, incident.service.team),
             "next": upcoming[0] if upcoming else None,
             "later": upcoming[1:],
             "run": incident.escalation_runs.order_by("-created_at").first(),

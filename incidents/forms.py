@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils import timezone
 
 from teams.access import teams_to_respond_for
@@ -73,6 +74,12 @@ class NoteForm(forms.Form):
     )
 
 
+def tomorrow_morning(now: datetime) -> datetime:
+    """Nine o'clock on the next day, in the active time zone."""
+    tomorrow = timezone.localtime(now) + timedelta(days=1)
+    return tomorrow.replace(hour=9, minute=0, second=0, microsecond=0)
+
+
 class SnoozeForm(forms.Form):
     """Until an instant on the person's own clock; the page's presets send minutes or `tomorrow` instead."""
 
@@ -84,15 +91,16 @@ class SnoozeForm(forms.Form):
     )
     tomorrow = forms.BooleanField(required=False, widget=forms.HiddenInput)
     until = forms.DateTimeField(
-        required=False,
-        widget=forms.DateTimeInput(
-            attrs={"type": "datetime-local", "required": True}, format="%Y-%m-%dT%H:%M"
-        ),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        initial=lambda: tomorrow_morning(timezone.now()),
+        error_messages={"required": "Say until when."},
     )
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: QueryDict | None) -> None:
         super().__init__(data)
-        self.fields["until"].label = f"Until ({timezone.get_current_timezone_name()} time)"
+        until = self.fields["until"]
+        until.label = f"Until ({timezone.get_current_timezone_name()} time)"
+        until.required = not (data and (data.get("minutes") or data.get("tomorrow")))
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -100,11 +108,10 @@ class SnoozeForm(forms.Form):
             return cleaned
         now = timezone.now()
         if cleaned.get("tomorrow"):
-            morning = timezone.localtime(now) + timedelta(days=1)
-            cleaned["end"] = morning.replace(hour=9, minute=0, second=0, microsecond=0)
+            cleaned["end"] = tomorrow_morning(now)
         elif cleaned.get("minutes"):
             cleaned["end"] = now + timedelta(minutes=cleaned["minutes"])
-        elif cleaned["until"] is None:
+        elif cleaned["until"] is None:  # the minutes were wrong
             self.add_error("until", "Say until when.")
         elif cleaned["until"] <= now:
             self.add_error("until", SnoozeInThePast.detail)

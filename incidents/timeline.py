@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.utils import timezone
 from django.utils.text import Truncator
 
+from openalert.words import listed
 from teams.models import User
 
 from . import rooms
@@ -67,8 +69,41 @@ def record(
 
 
 def sentence(entry: TimelineEntry) -> str:
-    """The entry in words, as plain text: “Ana Ruiz acknowledged”."""
+    """The entry in words, as plain text: “Ana Ruiz acknowledged”. Instants are told in the active time zone."""
     return SENTENCES[Kind(entry.kind)](entry.actor_name or "Somebody", entry.data)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the story as a page tells it; `note` is what a person wrote."""
+
+    kind: str
+    at: datetime
+    via: str
+    text: str
+    note: str = ""
+
+
+def lines(newest_first: Iterable[TimelineEntry]) -> list[Line]:
+    """The story for people, newest first: pages that were sent one after the other are one line."""
+    told: list[Line] = []
+    for kind, run in groupby(newest_first, key=lambda entry: entry.kind):
+        entries = list(run)
+        if kind == Kind.PAGE_SENT:
+            told.append(Line(kind, entries[0].at, "", _pages(reversed(entries))))
+        else:
+            told += [
+                Line(kind, entry.at, entry.via, sentence(entry), entry.data.get("text", ""))
+                for entry in entries
+            ]
+    return told
+
+
+def _pages(entries: Iterable[TimelineEntry]) -> str:
+    channels: dict[str, list[str]] = {}
+    for entry in entries:
+        channels.setdefault(entry.data["user"], []).append(entry.data["channel"])
+    return "Paged " + ", ".join(f"{user} {listed(by)}" for user, by in channels.items())
 
 
 def _alerts(data: dict[str, Any]) -> str:
@@ -78,17 +113,14 @@ def _alerts(data: dict[str, Any]) -> str:
     return f"{named} and {more} more" if more > 0 and named else named or f"{count} alerts"
 
 
-def _names(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
 def _step(who: str, data: dict[str, Any]) -> str:
     again = f" (round {data['loop'] + 1})" if data.get("loop") else ""
-    return f"Step {data['step'] + 1}{again}: paging {_names(data.get('people', [])) or 'nobody'}"
+    return f"Step {data['step'] + 1}{again}: paging {listed(data.get('people', [])) or 'nobody'}"
 
 
 def _snoozed(who: str, data: dict[str, Any]) -> str:
-    return f"{who} snoozed it until {datetime.fromisoformat(data['until']):%d %b %H:%M} UTC"
+    until = timezone.localtime(datetime.fromisoformat(data["until"]))
+    return f"{who} snoozed it until {until:%-d %b %H:%M %Z}"
 
 
 def _severity(who: str, data: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from teams.access import can_respond, teams_to_respond_for
 
-from . import lifecycle, parts, queries
+from . import lifecycle, parts, queries, timeline
 from .actions import Question, act, ask, incident_for, incident_to_change, posted, told, wrong
 from .enums import Severity, Status
 from .forms import FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm
@@ -115,7 +115,7 @@ def _story(request: HttpRequest, incident: Incident) -> dict[str, Any]:
     size = min(int(asked), MOST_ENTRIES) if asked.isdecimal() and len(asked) < 6 else TIMELINE_SIZE
     entries = list(incident.timeline.order_by("-pk")[: size + 1])
     more = size + TIMELINE_SIZE if len(entries) > size and size < MOST_ENTRIES else None
-    return {"incident": incident, "entries": entries[:size], "size": size, "more": more}
+    return {"incident": incident, "lines": timeline.lines(entries[:size]), "size": size, "more": more}
 
 
 def _page(request: HttpRequest, incident: Incident) -> dict[str, Any]:

@@ -7,13 +7,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
 
+from alerts.enums import AlertStatus
 from alerts.tests.factories import AlertFactory
+from escalations.enums import RunStatus
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from incidents.enums import Kind, Severity, Status
 from incidents.models import Incident
 from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
+from notifications.enums import NotificationStatus
 from notifications.tests.factories import NotificationFactory
+from openalert.ids import uuid7
 from teams.tests.factories import ServiceFactory, TeamFactory, UserFactory
 
 HTMX = {"HX-Request": "true"}
@@ -282,8 +287,188 @@ def test_list_filters(as_responder, cast, clock):
     assert "No incident matches" in as_responder.get(reverse("incidents"), {"q": "zzz"}).content.decode()
 
 
-def test_empty_list_says_what_to_do(as_responder):
-    assert "Nothing is open" in as_responder.get(reverse("incidents")).content.decode()
+def test_list_is_searched_by_alerts_too(as_responder, incident):
+    AlertFactory(incident=incident, title="High LOAD on db1")
+    AlertFactory(title="High load of somebody else's")
+    assert titles(as_responder, q="high load") == ["Disk full"]
+
+
+def page_text(client, address):
+    return " ".join(strip_tags(client.get(address).content.decode()).split())
+
+
+def test_list_says_how_many_alerts_fire_and_who_is_on_it(as_responder, cast, incident):
+    Incident.objects.update(assigned_to=cast["responder"])
+    AlertFactory(incident=incident)
+    assert "1 alert " in page_text(as_responder, reverse("incidents"))
+    AlertFactory(incident=incident, status=AlertStatus.RESOLVED)
+    said = page_text(as_responder, reverse("incidents"))
+    assert "1 of 2 alerts firing" in said
+    assert "responder" in said
+
+
+def test_list_says_when_the_next_step_is_due_or_that_nobody_is_paged(as_responder, incident):
+    assert "nobody is paged" in page_text(as_responder, reverse("incidents"))
+    run = RunFactory(incident=incident)
+    assert "next step" in page_text(as_responder, reverse("incidents"))
+    run.delete()
+    RunFactory(incident=incident, status=RunStatus.EXHAUSTED)
+    assert "nobody answered" in page_text(as_responder, reverse("incidents"))
+    as_responder.post(url("incident-acknowledge", incident))
+    said = page_text(as_responder, reverse("incidents"))
+    assert "nobody" not in said
+    assert "next step" not in said
+
+
+def test_list_has_buttons_for_those_who_may_press_them(client, cast, incident):
+    for person, has_buttons in {"responder": True, "observer": False}.items():
+        client.force_login(cast[person])
+        page = client.get(reverse("incidents")).content.decode()
+        assert (url("incident-acknowledge", incident) in page) is has_buttons
+        assert (reverse("incident-new") in page) is has_buttons
+
+
+def test_counts_follow_the_filter_but_not_the_state(as_responder, cast):
+    one, other = (ServiceFactory(team=cast["team"]) for _ in range(2))
+    for status in (Status.OPEN, Status.OPEN, Status.ACKNOWLEDGED, Status.RESOLVED):
+        IncidentFactory(service=one, status=status)
+    IncidentFactory(service=other)
+    tabs = as_responder.get(reverse("incidents"), {"service": one.pk, "state": "snoozed"}).context["tabs"]
+    assert [count for *_, count in tabs] == [3, 2, 1, 0, None, None]
+
+
+def test_list_has_pages(as_responder, cast):
+    service = ServiceFactory(team=cast["team"])
+    IncidentFactory.create_batch(52, service=service, status=Status.ACKNOWLEDGED)
+    IncidentFactory(service=service, title="first")
+    assert titles(as_responder)[0] == "first"
+    assert (len(titles(as_responder)), len(titles(as_responder, page=2))) == (50, 3)
+
+
+def test_empty_list_says_how_to_send_an_alert(as_responder):
+    page = page_text(as_responder, reverse("incidents"))
+    assert "Nothing is open" in page
+    assert "/api/v1/alerts" in page
+    assert "INTEGRATION_KEY" in page
+
+
+def test_note_is_written_and_its_field_is_empty_again(as_responder, incident):
+    response = as_responder.post(url("incident-note", incident), {"text": "It was DNS."}, headers=HTMX)
+    assert "It was DNS." not in response.content.decode()
+    assert "incident-changed" in json.loads(response.headers["HX-Trigger"])
+    assert "It was DNS." in as_responder.get(url("incident-timeline", incident)).content.decode()
+    response = as_responder.post(url("incident-note", incident), {"text": "It was not."})
+    assert response.headers["location"] == incident.get_absolute_url()
+    assert incident.timeline.filter(kind=Kind.NOTE).count() == 2
+
+
+def test_a_step_s_pages_are_one_line_of_the_timeline(as_responder, incident):
+    for user, channel in [("Ana", "in the app"), ("Bo", "by email"), ("Ana", "by email")]:
+        TimelineEntryFactory(incident=incident, kind=Kind.PAGE_SENT, data={"user": user, "channel": channel})
+    TimelineEntryFactory(incident=incident, kind=Kind.ACKNOWLEDGED, actor_name="Ana")
+    lines = as_responder.get(url("incident-timeline", incident)).context["lines"]
+    assert [line.text for line in lines] == [
+        "Ana acknowledged",
+        "Paged Ana in the app and by email, Bo by email",
+    ]
+
+
+def test_long_timeline_shows_more_when_asked(as_responder, incident):
+    TimelineEntryFactory.create_batch(150, incident=incident)
+    page = as_responder.get(incident.get_absolute_url())
+    assert (len(page.context["lines"]), page.context["more"]) == (100, 200)
+    page = as_responder.get(incident.get_absolute_url(), {"entries": 200})
+    assert (len(page.context["lines"]), page.context["more"]) == (150, None)
+    assert as_responder.get(incident.get_absolute_url(), {"entries": "-9z"}).status_code == 200
+
+
+def test_pages_are_told_by_step_and_person(as_responder, cast, incident):
+    ana, bo = UserFactory(name="Ana Ruiz"), UserFactory(name="Bo Chen")
+    first, second = uuid7(), uuid7()
+    sent = NotificationFactory(
+        user=bo, incident=incident, run_id=first, status=NotificationStatus.SENT, attempt_count=1
+    )
+    for user, fields in [
+        (ana, {"status": NotificationStatus.DEAD, "last_error": "mailbox full", "attempt_count": 5}),
+        (ana, {"attempt_count": 1, "last_error": "connection refused"}),
+        (bo, {"status": NotificationStatus.CANCELLED}),
+    ]:
+        NotificationFactory(user=user, incident=incident, run_id=second, step=1, **fields)
+    steps = as_responder.get(url("incident-pages", incident)).context["steps"]
+    assert [(step.step, [str(person) for person in step.people]) for step in steps] == [
+        (1, ["Ana Ruiz", "Bo Chen"]),
+        (0, ["Bo Chen"]),
+    ]
+    assert steps[1].people == {bo: [sent]}
+    said = page_text(as_responder, url("incident-pages", incident))
+    for words in (
+        "Email failed",
+        "Email, 5 attempts: mailbox full",
+        "Email again in",
+        "Email, 1 attempt: connection refused",
+        "Email not needed",
+    ):
+        assert words in said
+
+
+def test_escalation_says_who_is_next_or_why_nobody_is(as_responder, cast, incident, clock):
+    address = url("incident-escalation", incident)
+    assert "No routing rule of the team takes this incident." in page_text(as_responder, address)
+    manager, responder = cast["manager"], cast["responder"]
+    policy = PolicyFactory(team=cast["team"], levels=[[responder], [manager]], repeat_count=0)
+    run = RunFactory(incident=incident, policy=policy, due_at=clock.now + timedelta(minutes=1), step=1)
+    assert "Next, if nobody answers manager Step 2 · manager" in page_text(as_responder, address)
+    run.step = 2
+    run.save()
+    assert "Everybody has been paged and nobody has answered." in page_text(as_responder, address)
+    run.status, run.due_at, run.ended_at = RunStatus.EXHAUSTED, None, clock.now
+    run.save()
+    assert "Nobody answered." in page_text(as_responder, address)
+    as_responder.post(url("incident-acknowledge", incident))
+    assert "responder is on it: nobody else is paged." in page_text(as_responder, address)
+    as_responder.post(url("incident-snooze", incident), {"minutes": "15"})
+    assert "Silent until" in page_text(as_responder, address)
+    as_responder.post(url("incident-resolve", incident))
+    assert "It is over: nobody is paged." in page_text(as_responder, address)
+
+
+def test_alerts_show_what_they_said_and_where_to_look(as_responder, incident):
+    AlertFactory(
+        incident=incident,
+        title="Load",
+        count=7,
+        source="db1",
+        labels={"env": "prod"},
+        metadata={
+            "annotations": {"description": "Load is 80.", "runbook_url": "https://runbooks.example.org/load"}
+        },
+    )
+    AlertFactory(incident=incident, title="Over", status=AlertStatus.RESOLVED)
+    response = as_responder.get(url("incident-alerts", incident))
+    said = " ".join(strip_tags(response.content.decode()).split())
+    for words in ("1 of 2 firing", "Load is 80.", "db1", "sent 7 times", "env prod", "Runbook"):
+        assert words in said
+    assert 'href="https://runbooks.example.org/load"' in response.content.decode()
+    assert [alert.title for alert, *_ in response.context["alerts"]] == ["Load", "Over"]
+
+
+def test_times_are_told_in_the_person_s_zone(as_responder, cast, incident, clock):
+    cast["responder"].time_zone = "America/New_York"
+    cast["responder"].save()
+    as_responder.post(url("incident-snooze", incident), {"minutes": "60"})
+    story = page_text(as_responder, url("incident-timeline", incident))
+    assert "responder snoozed it until 2 Mar 08:00 EST" in story
+    form = as_responder.get(url("incident-snooze", incident)).content.decode()
+    assert 'value="2026-03-03T09:00"' in form
+    assert "America/New_York time" in form
+
+
+def test_error_for_htmx_is_told_in_words(client, cast, incident):
+    client.force_login(cast["observer"])
+    answer = client.get(url("incident-reassign", incident), headers=HTMX)
+    detail = f"Only responders and managers of {cast['team']} may do this."
+    assert (answer.status_code, answer.json()["errors"][0]["detail"]) == (403, detail)
+    assert detail in page_text(client, url("incident-reassign", incident))
 
 
 def test_queries_do_not_grow_with_the_rows(as_responder, cast, django_assert_num_queries):
