@@ -8,33 +8,31 @@ from incidents.models import Incident
 from teams.enums import Role
 from teams.models import User
 
-from .exceptions import ReassignToOne
 from .models import EscalationPolicy
 
 
 class ReassignForm(forms.Form):
     """Either somebody who responds for the incident's team, or one of the team's policies."""
 
-    user = forms.ModelChoiceField(
-        User.objects.none(), required=False, label="To a person", empty_label="Nobody"
-    )
-    policy = forms.ModelChoiceField(
-        EscalationPolicy.objects.none(),
-        required=False,
-        label="Or to an escalation policy",
-        empty_label="None",
-    )
+    to = forms.ChoiceField(label="To", error_messages={"required": "Say to whom."})
 
     def __init__(self, data: Any, *, incident: Incident) -> None:
         super().__init__(data)
         team = incident.service.team
-        self.fields["user"].queryset = User.objects.filter(
+        people = User.objects.filter(
             is_active=True, memberships__team=team, memberships__role__in=[Role.MANAGER, Role.RESPONDER]
         )
-        self.fields["policy"].queryset = EscalationPolicy.objects.filter(team=team)
+        policies = EscalationPolicy.objects.filter(team=team)
+        self._people = {f"user:{user.pk}": user for user in people}
+        self._policies = {f"policy:{policy.pk}": policy for policy in policies}
+        self.fields["to"].choices = [
+            ("", "Choose"),
+            ("People", list(self._people.items())),
+            ("Escalation policies", list(self._policies.items())),
+        ]
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        if not self.errors and bool(cleaned["user"]) == bool(cleaned["policy"]):
-            raise forms.ValidationError(ReassignToOne.detail, ReassignToOne.code)
-        return cleaned
+    @property
+    def target(self) -> dict[str, User | EscalationPolicy | None]:
+        """The `user` or the `policy` it goes to, the other being None; for a valid form."""
+        to = self.cleaned_data["to"]
+        return {"user": self._people.get(to), "policy": self._policies.get(to)}

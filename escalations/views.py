@@ -50,6 +50,6 @@ def reassign(request: HttpRequest, number: int) -> HttpResponse:
             f"{REASSIGNED_DELAY_SECONDS // 60} minutes. A policy starts with its first step."
         )
         return ask(request, incident, Question(f"Reassign #{number}", explanation, form, submit="Reassign"))
-    user, policy = form.cleaned_data["user"], form.cleaned_data["policy"]
-    done = f"#{number} is now with {user or policy}"
-    return act(request, number, engine.reassign, done=done, user=user, policy=policy)
+    target = form.target
+    done = f"#{number} is now with {target['user'] or target['policy']}"
+    return act(request, number, engine.reassign, done=done, **target)

@@ -75,7 +75,7 @@ def sentence(entry: TimelineEntry) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the story as a page tells it; `note` is what a person wrote."""
+    """A line of the story as a page tells it: the door a person came in by, and what they wrote."""
 
     kind: str
     at: datetime
@@ -93,7 +93,14 @@ def lines(newest_first: Iterable[TimelineEntry]) -> list[Line]:
             told.append(Line(kind, entries[0].at, "", _pages(reversed(entries))))
         else:
             told += [
-                Line(kind, entry.at, entry.via, sentence(entry), entry.data.get("text", ""))
+                # An integration is a door by itself.
+                Line(
+                    kind,
+                    entry.at,
+                    entry.via if entry.actor_kind == ActorKind.USER else "",
+                    sentence(entry),
+                    entry.data.get("text", ""),
+                )
                 for entry in entries
             ]
     return told

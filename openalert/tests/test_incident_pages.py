@@ -162,8 +162,8 @@ def test_what_is_not_possible_is_told_in_words(as_responder, incident):
         ("incident-snooze", {"until": "2001-01-01T09:00"}, "The snooze must end in the future."),
         ("incident-snooze", {"until": "9999-12-31T23:59"}, "Snooze for a year at most."),
         ("incident-note", {"text": "  "}, "This field is required."),
-        ("incident-reassign", {"user": "x"}, "is not a valid UUID"),
-        ("incident-reassign", {}, "Name either a person or an escalation policy."),
+        ("incident-reassign", {"to": "x"}, "Select a valid choice."),
+        ("incident-reassign", {}, "Say to whom."),
     ],
 )
 def test_what_is_wrong_is_told_in_the_form(as_responder, incident, name, posted, said):
@@ -195,13 +195,19 @@ def test_snooze_until_is_the_persons_own_time(as_responder, cast, incident, cloc
 
 def test_reassigning(as_responder, cast, incident):
     response = as_responder.post(
-        url("incident-reassign", incident), {"user": cast["manager"].pk}, headers=HTMX
+        url("incident-reassign", incident), {"to": f"user:{cast['manager'].pk}"}, headers=HTMX
     )
     assert response.status_code == 204
     incident.refresh_from_db()
     assert incident.assigned_to == cast["manager"]
-    for stranger in (cast["outsider"], cast["observer"]):
-        response = as_responder.post(url("incident-reassign", incident), {"user": stranger.pk}, headers=HTMX)
+    policy = incident.escalation_runs.get().policy
+    as_responder.post(url("incident-reassign", incident), {"to": f"policy:{policy.pk}"})
+    incident.refresh_from_db()
+    assert incident.assigned_to is None
+    assert incident.timeline.filter(kind=Kind.REASSIGNED, data={"to": str(policy)}).exists()
+    foreign = PolicyFactory()
+    for stranger in (f"user:{cast['outsider'].pk}", f"user:{cast['observer'].pk}", f"policy:{foreign.pk}"):
+        response = as_responder.post(url("incident-reassign", incident), {"to": stranger}, headers=HTMX)
         assert response.status_code == 422
 
 

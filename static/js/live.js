@@ -59,6 +59,14 @@ class Refresher {
 
   ended = ({ detail: { elt } }) => this.#underWay.delete(elt);
 
+  /** Somebody began to type or opened a menu while the answer was on its way: ask again later. */
+  arrived = ({ detail }) => {
+    const { elt } = detail;
+    if (!elt.matches("[data-live]") || !isInUse(elt)) return;
+    detail.shouldSwap = false;
+    this.request(keyOf(elt));
+  };
+
   #schedule(key, delay) {
     this.#timers.set(key, setTimeout(() => this.#refresh(key), delay));
   }
@@ -130,6 +138,7 @@ function start(path) {
   connection.addEventListener("resumed", () => refreshWhere(() => true));
   document.addEventListener("htmx:afterSettle", syncRooms);
   document.addEventListener("htmx:beforeRequest", refresher.began);
+  document.addEventListener("htmx:beforeSwap", refresher.arrived);
   document.addEventListener("htmx:afterRequest", refresher.ended);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return;

@@ -1,16 +1,16 @@
 /** Times that stay true while the page is open.
  *
  * <time datetime data-relative>   “3 min ago”, with the full local time as its title
- * <time datetime data-local>      “23 Nov, 17:04” in the viewer's time zone
+ * <time datetime data-local>      “23 Nov, 17:04” in the time zone of <body data-time-zone>
  * <time datetime data-countdown>  “0:42”, then “now”
  */
 
 import { now } from "./clock.js";
 
 const LOCALE = "en-GB";
-const full = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "long" });
-const short = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", year: "numeric" });
+const full = format({ dateStyle: "full", timeStyle: "long" });
+const short = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const day = format({ day: "numeric", month: "short", year: "numeric" });
 const relative = new Intl.RelativeTimeFormat("en", { style: "short", numeric: "always" });
 
 const UNITS = [
@@ -20,6 +20,16 @@ const UNITS = [
 ];
 const RELATIVE_FOR_DAYS = 14;
 const REFRESH_RELATIVE_MS = 10_000;
+
+/** In the person's own time zone, as the server writes times too; in the browser's when it does not know that one. */
+function format(options) {
+  const { timeZone } = document.body.dataset;
+  try {
+    return new Intl.DateTimeFormat(LOCALE, { ...options, timeZone });
+  } catch {
+    return new Intl.DateTimeFormat(LOCALE, options);
+  }
+}
 
 /** “just now”, “3 min ago”, “in 2 hr”; a date when it is more than two weeks away. */
 export function relativeText(instant, at = now()) {
