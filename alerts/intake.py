@@ -281,13 +281,24 @@ class _Round:
 
     def _touch(self, problems_of: dict[UUID, list[Problem]], kind: Kind) -> None:
         """Tell incidents of their new alerts, and that they are not over yet."""
+        if not problems_of:
+            return
+        Incident.objects.filter(pk__in=problems_of).update(last_alert_at=self.now, updated_at=self.now)
+        self._record(kind, problems_of)
         for incident_id, problems in problems_of.items():
-            incident = self.incidents[incident_id]
-            incident.last_alert_at = self.now
-            incident.save(update_fields=["last_alert_at", "updated_at"])
-            actor = _actor(problems[0].integration)
-            timeline.record(incident, kind, actor=actor, at=self.now, **_named(problems))
-            self._raise_severity(incident, problems)
+            self._raise_severity(self.incidents[incident_id], problems)
+
+    def _record(self, kind: Kind, problems_of: dict[UUID, list[Problem]]) -> None:
+        timeline.record_all(
+            timeline.entry(
+                self.incidents[incident_id],
+                kind,
+                actor=_actor(problems[0].integration),
+                at=self.now,
+                **_named(problems),
+            )
+            for incident_id, problems in problems_of.items()
+        )
 
     def _raise_severity(self, incident: Incident, problems: list[Problem]) -> None:
         worst = _worst(problems)
@@ -311,13 +322,15 @@ class _Round:
                 "incident", flat=True
             )
         )
+        self._record(Kind.ALERT_RESOLVED, resolved)
+        over: dict[Integration, list[Incident]] = {}
         for incident_id, problems in resolved.items():
             incident = self.incidents[incident_id]
-            actor = _actor(problems[0].integration)
-            timeline.record(incident, Kind.ALERT_RESOLVED, actor=actor, at=self.now, **_named(problems))
             if incident.service.resolves_with_alerts and incident_id not in still_firing:
-                lifecycle.resolve_locked([incident], actor=actor)
+                over.setdefault(problems[0].integration, []).append(incident)
             self._done(problems, Outcome.RESOLVED, incident)
+        for integration, incidents in over.items():
+            lifecycle.resolve_locked(incidents, actor=_actor(integration))
 
     def _done(self, problems: list[Problem], outcome: Outcome, incident: Incident | None) -> None:
         number = incident.number if incident else None

@@ -174,8 +174,11 @@ def resolve_locked(incidents: list[Incident], *, actor: Actor) -> None:
     changed = [incident for incident in incidents if incident.status != Status.RESOLVED]
     for incident in changed:
         incident.move_to(Status.RESOLVED, at=now, by=actor.user)
-        incident.save()
+        incident.updated_at = now
     if changed:
+        Incident.objects.bulk_update(
+            changed, ["status", "snoozed_until", "resolved_at", "resolved_by", "updated_at"]
+        )
         timeline.record_all(timeline.entry(i, Kind.RESOLVED, actor=actor, at=now) for i in changed)
         signals.incidents_resolved.send(sender=Incident, incidents=changed, actor=actor)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from alerts import intake
 from alerts.enums import AlertStatus, Grouping
@@ -208,6 +209,19 @@ def test_repeats_of_a_storm_cost_a_constant_number_of_queries(integration, djang
     send(integration, *(event(str(n)) for n in range(50)))
     with django_assert_num_queries(5):  # savepoint, alerts, incidents, firing again, release
         send(integration, *(event(str(n)) for n in range(50)))
+
+
+def test_a_batch_costs_as_many_queries_for_ten_incidents_as_for_two(integration):
+    def cost(status, key, names):
+        events = [event(f"{name}-{key}", status, name=name) for name in names]
+        with CaptureQueriesContext(connection) as queries:
+            send(integration, *events)
+        return len(queries)
+
+    two, ten = ["a", "b"], list("cdefghijkl")
+    for status, key in [(FIRING, "opens"), (FIRING, "joins"), (RESOLVED, "joins"), (RESOLVED, "opens")]:
+        assert cost(status, key, two) == cost(status, key, ten), (status, key)
+    assert set(Incident.objects.values_list("status", flat=True)) == {Status.RESOLVED}
 
 
 def test_failure_leaves_nothing_half_stored(integration, monkeypatch):
