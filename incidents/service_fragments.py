@@ -12,7 +12,7 @@ from teams.models import Service
 
 from .enums import Status
 
-MOST_RECENT = 10
+MOST_RECENT = 5
 
 
 @login_required

@@ -17,12 +17,15 @@ class ContactMethodForm(forms.ModelForm):
     class Meta:
         model = ContactMethod
         fields = ("channel", "address", "label")
-        help_texts = {"address": "", "label": ""}
+        help_texts = {"address": "", "label": "Your own name for it, like “work”."}
 
     def __init__(self, data: Any = None, *, user: User) -> None:
-        super().__init__(data, instance=ContactMethod(user=user))
-        self.fields["channel"].choices = Channel.choices
-        self.fields["channel"].initial = Channel.EMAIL
+        super().__init__(data, instance=ContactMethod(user=user, channel=Channel.EMAIL))
+        has_in_app = ContactMethod.objects.filter(user=user, channel=Channel.IN_APP).exists()
+        self.fields["channel"].choices = [
+            choice for choice in Channel.choices if not has_in_app or choice[0] != Channel.IN_APP
+        ]
+        self.fields["address"].required = has_in_app
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

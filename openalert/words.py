@@ -10,12 +10,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def span_in_words(span: timedelta) -> str:
-    """“45 min”, “1 h 30 min”, “36 h”, “7 days”, “2 days 4 h”: whole minutes, rounded."""
-    minutes = round(span.total_seconds() / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48 or minutes:
-        return f"{hours} h" + (f" {minutes} min" if minutes else "")
-    days, hours = divmod(hours, 24)
-    return f"{days} days" + (f" {hours} h" if hours else "")
+    """“45 min”, “1 h 30 min”, “36 h”, “7 days”, “2 days 4 h”: in whole minutes."""
+    hours, minutes = divmod(round(span.total_seconds() / 60), 60)
+    days, hours = divmod(hours, 24) if hours >= 48 else (0, hours)
+    parts = ((days, "days"), (hours, "h"), (minutes, "min"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 min"

@@ -6,8 +6,8 @@ from typing import Any
 from django import forms
 from django.utils.html import format_html
 
-from .enums import Role
 from .models import Schedule, User
+from .queries import responders_of
 
 LOCAL = "%Y-%m-%dT%H:%M"
 
@@ -25,11 +25,7 @@ class OverrideForm(forms.Form):
 
     def __init__(self, data: Any = None, *, schedule: Schedule, asker: User, **options: Any) -> None:
         super().__init__(data, **options)
-        self.fields["user"].queryset = User.objects.filter(
-            is_active=True,
-            memberships__team=schedule.team_id,
-            memberships__role__in=(Role.MANAGER, Role.RESPONDER),
-        )
+        self.fields["user"].queryset = responders_of(schedule.team)
         # Help texts are HTML.
         zone = format_html("Your time, {}.", asker.time_zone)
         if asker.time_zone != schedule.time_zone:

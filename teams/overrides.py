@@ -6,9 +6,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from .access import can_respond
 from .exceptions import EndsBeforeStart, NotAResponder, OverrideInThePast, OverrideIsOver
 from .models import Override, Schedule, User
+from .queries import responders_of
 
 
 def add_override(
@@ -24,7 +24,7 @@ def add_override(
         raise EndsBeforeStart(field="ends_at")
     if ends_at <= now:
         raise OverrideInThePast(field="ends_at")
-    if not can_respond(user, schedule.team):
+    if not responders_of(schedule.team).filter(pk=user.pk).exists():
         raise NotAResponder(field="user")
     return Override.objects.create(
         schedule=schedule, user=user, starts_at=max(starts_at, now), ends_at=ends_at, created_by=by

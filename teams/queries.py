@@ -3,6 +3,7 @@
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
+from .enums import Role
 from .models import Membership, Override, Participant, Schedule, Team, User
 
 
@@ -23,3 +24,9 @@ def people_visible_to(user: User | AnonymousUser) -> QuerySet[User]:
         return User.objects.all()
     shared = Membership.objects.filter(user=OuterRef("pk"), team__in=Team.objects.visible_to(user))
     return User.objects.filter(Q(pk=user.pk) | Exists(shared))
+
+
+def responders_of(team: Team) -> QuerySet[User]:
+    """Whom the team may put on call: its active responders and managers."""
+    roles = (Role.RESPONDER, Role.MANAGER)
+    return User.objects.filter(is_active=True, memberships__team=team, memberships__role__in=roles)

@@ -1,6 +1,6 @@
 """Pages about what teams own: a service, who is on call, a schedule; and about oneself."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from . import overrides
 from .access import can_respond, require_respond
 from .forms import OverrideForm, ProfileForm
 from .models import Override, Schedule, Service, Team, User
-from .queries import with_rotation
+from .queries import responders_of, with_rotation
 from .roster import duty, layer_in_words
 
 SCHEDULE_CHANGED = "schedule-changed"  # the regions that show a schedule listen for it
@@ -70,6 +70,7 @@ def schedule_page(request: HttpRequest, pk: UUID) -> HttpResponse:
             "layers": [(layer, layer_in_words(layer, schedule)) for layer in layers],
             "overrides": sorted(to_come, key=lambda override: override.starts_at),
             "may_respond": can_respond(request.user, schedule.team),
+            "may_be_on_call": responders_of(schedule.team).filter(pk=request.user.pk).exists(),
             "is_same_zone": schedule.time_zone == request.user.time_zone,
         },
     )
@@ -101,16 +102,18 @@ def add_override(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _asked_for(request: HttpRequest) -> dict[str, Any]:
-    now = timezone.localtime().replace(second=0, microsecond=0)
-    initial = {"user": request.user.pk, "starts_at": now, "ends_at": now + USUAL_OVERRIDE}
-    for name in ("starts_at", "ends_at"):
-        try:
-            instant = parse_datetime(request.GET.get(name, ""))
-        except ValueError:
-            instant = None
-        if instant and timezone.is_aware(instant):
-            initial[name] = timezone.localtime(instant)
-    return initial
+    """What the form begins with: the person who asks, from the instants that the address names."""
+    starts_at = _instant(request, "starts_at") or timezone.now()
+    ends_at = _instant(request, "ends_at") or starts_at + USUAL_OVERRIDE
+    return {"user": request.user.pk, "starts_at": starts_at, "ends_at": ends_at}
+
+
+def _instant(request: HttpRequest, name: str) -> datetime | None:
+    try:
+        instant = parse_datetime(request.GET.get(name, ""))
+    except ValueError:
+        return None
+    return instant if instant and timezone.is_aware(instant) else None
 
 
 def _override_form(request: HttpRequest, schedule: Schedule, form: OverrideForm) -> HttpResponse:

@@ -71,6 +71,8 @@ def test_opening_the_page_gives_the_default_methods(pages, cast):
 
 def test_a_new_method_is_used_at_once(client, cast):
     assert client.get(reverse("method-new")).status_code == 405
+    assert '<option value="email" selected>' in client.get(ME).text
+    ContactMethod.objects.all().delete()
     given = {"channel": "email", "address": "rui@work.example.org", "label": "work"}
     assert client.post(reverse("method-new"), given)["Location"] == ME
     method = ContactMethod.objects.get()
@@ -85,7 +87,7 @@ def test_a_new_method_is_used_at_once(client, cast):
         ({"channel": "email", "address": "nonsense"}, "address"),
         ({"channel": "email", "address": ""}, "address"),
         ({"channel": "email", "address": "RUI@example.org"}, "__all__"),
-        ({"channel": "pigeon", "address": "roof"}, "channel"),
+        ({"channel": "pigeon", "address": "roof@example.org"}, "channel"),
     ],
 )
 def test_a_faulty_method_is_not_added(client, email, given, field):
@@ -107,6 +109,14 @@ def test_methods_are_switched_off_and_on_and_removed(client, email):
     assert response.status_code == 204
     assert "reach-changed" in json.loads(response["HX-Trigger"])
     assert not ContactMethod.objects.exists()
+
+
+def test_pages_in_the_app_are_offered_to_those_who_have_none(client, cast, email):
+    assert dict(client.get(ME).context["method_form"].fields["channel"].choices) == dict(Channel.choices)
+    assert client.post(reverse("method-new"), {"channel": "in_app"}).status_code == 302
+    assert list(client.get(ME).context["method_form"].fields["channel"].choices) == [("email", "Email")]
+    again = client.post(reverse("method-new"), {"channel": "in_app"})
+    assert "channel" in again.context["method_form"].errors
 
 
 @pytest.mark.parametrize("action", ["enabled", "remove", "test"])

@@ -22,8 +22,9 @@ def test_names_are_listed(names, words):
         (timedelta(hours=48), "2 days"),
         (timedelta(days=2, hours=4), "2 days 4 h"),
         (timedelta(days=7), "7 days"),
-        (timedelta(hours=49, minutes=5), "49 h 5 min"),
+        (timedelta(hours=49, minutes=5), "2 days 1 h 5 min"),
         (timedelta(seconds=3599), "1 h"),
+        (timedelta(0), "0 min"),
     ],
 )
 def test_spans_in_words(span, words):

@@ -69,7 +69,7 @@ def test_only_those_who_may_answer_are_put_on_call(schedule):
     now = timezone.now()
     observer = MembershipFactory(team=schedule.team, role=Role.OBSERVER).user
     inactive = MembershipFactory(team=schedule.team, user=UserFactory(is_active=False)).user
-    for user in (observer, inactive, UserFactory()):
+    for user in (observer, inactive, UserFactory(), UserFactory(is_superuser=True)):
         with pytest.raises(NotAResponder):
             add(schedule, user, now, now + HOUR)
 

@@ -127,6 +127,7 @@ def test_i_take_this_shift_fills_in_the_form(pages, cast, schedule, new):
     path = f"{new}?starts_at=2026-03-09T09:00:00%2B00:00&ends_at=2026-03-16T09:00:00%2B00:00"
     text = pages.text("manager", path)
     assert 'value="2026-03-09T09:00"' in text and 'value="2026-03-16T09:00"' in text
+    assert 'value="2026-03-09T17:00"' in pages.text("manager", path.partition("&")[0])
     assert 'value="2026-03-02T12:00"' in pages.text(
         "manager", f"{new}?starts_at=soon&ends_at=2026-99-99T00:00Z"
     )
@@ -146,6 +147,12 @@ def test_faulty_overrides_are_told_by_field(pages, cast, new, change, field):
     assert response.status_code == 422
     assert list(response.context["form"].errors) == [field]
     assert not Override.objects.exists()
+
+
+def test_shifts_are_offered_to_those_who_may_be_on_call(pages, schedule):
+    path = reverse("schedule", args=[schedule.pk])
+    offers = {who: pages.text(who, path).count("I take it") for who in ("manager", "responder", "observer")}
+    assert offers == {"manager": 2, "responder": 1, "observer": 0}  # one's own shifts need not be taken
 
 
 def test_only_people_who_may_respond_can_be_chosen(pages, cast, new):
