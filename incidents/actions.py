@@ -9,11 +9,11 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from openalert.error_shape import error, error_body, error_type
+from openalert.answers import failure_as_json
 from openalert.exceptions import OpenAlertError, PermissionMissing
 from teams.access import require_respond
 
@@ -71,12 +71,7 @@ def told(response: HttpResponse, **events: dict[str, str]) -> HttpResponse:
 def refuse(request: HttpRequest, incident: Incident, failure: OpenAlertError) -> HttpResponse:
     """Tell a failure in its own words, and show the incident as it is now."""
     if request.htmx:
-        body = error_body(
-            type=error_type(failure.status, field=failure.field),
-            errors=[error(failure.code, failure.detail, field=failure.field)],
-            correlation_id=request.correlation_id,  # type: ignore[attr-defined]
-        )
-        return told(JsonResponse(body, status=failure.status))
+        return told(failure_as_json(request, failure))
     messages.error(request, failure.detail)
     return back(request, incident)
 

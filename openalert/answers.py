@@ -30,13 +30,18 @@ def refused(request: HttpRequest, failure: OpenAlertError, *, to: str) -> HttpRe
     Raises PermissionDenied for what the person may not do, when there is no htmx to show a toast.
     """
     if request.htmx:  # type: ignore[attr-defined]
-        body = error_body(
-            type=error_type(failure.status, field=failure.field),
-            errors=[error(failure.code, failure.detail, field=failure.field)],
-            correlation_id=request.correlation_id,  # type: ignore[attr-defined]
-        )
-        return JsonResponse(body, status=failure.status)
+        return failure_as_json(request, failure)
     if failure.status == HTTPStatus.FORBIDDEN:
         raise PermissionDenied(failure.detail)
     messages.error(request, failure.detail)
     return redirect(to)
+
+
+def failure_as_json(request: HttpRequest, failure: OpenAlertError) -> JsonResponse:
+    """A failure in the one shape of errors; the page's script shows its words in a toast."""
+    body = error_body(
+        type=error_type(failure.status, field=failure.field),
+        errors=[error(failure.code, failure.detail, field=failure.field)],
+        correlation_id=request.correlation_id,  # type: ignore[attr-defined]
+    )
+    return JsonResponse(body, status=failure.status)
