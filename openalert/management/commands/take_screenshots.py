@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 from django.urls import reverse
 
 from incidents.models import Incident
+from notifications.models import MailboxMessage
 from openalert import demo
 from openalert.tests.browser import running_browser, sign_in
 from teams.models import Schedule
@@ -53,16 +54,20 @@ class Command(BaseCommand):
     def pages(self) -> dict[str, str]:
         """The pages by name: of the incident, the service and the schedule, the newest that has a story."""
         incident = Incident.objects.unresolved().first() or Incident.objects.first()
+        mail = MailboxMessage.objects.first()
+        letter = {"mailbox-message": reverse("mailbox-message", args=[mail.pk])} if mail else {}
+        schedule = Schedule.objects.filter(team=incident.service.team).order_by("-name").first()
         return {
             "incidents": reverse("incidents"),
             "incident": incident.get_absolute_url(),
             "services": reverse("services"),
             "service": reverse("service", args=[incident.service_id]),
             "on-call": reverse("on-call"),
-            "schedule": reverse(
-                "schedule", args=[Schedule.objects.filter(team=incident.service.team).first().pk]
-            ),
+            "schedule": reverse("schedule", args=[schedule.pk]),
+            "override": reverse("override-new", args=[schedule.pk]),
+            "incident-new": reverse("incident-new"),
             "me": reverse("me"),
             "my-pages": reverse("my-pages"),
             "mailbox": reverse("mailbox"),
+            **letter,
         }
