@@ -190,6 +190,8 @@ def test_test_page_goes_out_by_one_method(clock, provider, db):
 
 
 def test_email_says_what_is_wrong_and_where_to_answer(page, settings):
+    page.user.time_zone = "America/New_York"
+    page.user.save()
     settings.SITE_URL = "https://alerts.example.org/"
     page.incident.title = "Disk full\r\nBcc: all@example.org <b>"
     page.incident.save()
@@ -198,6 +200,7 @@ def test_email_says_what_is_wrong_and_where_to_answer(page, settings):
     assert email.to == [page.address]
     assert email.subject == f"[HIGH] #{page.incident.number} Disk full Bcc: all@example.org <b>"
     assert f"https://alerts.example.org/incidents/{page.incident.number}/" in email.body
+    assert "2026-03-02 07:00 EST" in email.body
     [(html, mimetype)] = email.alternatives
     assert (mimetype, "&lt;b&gt;" in html, "<b>" in html) == ("text/html", True, False)
 
