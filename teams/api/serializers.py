@@ -194,9 +194,6 @@ class OverrideSerializer(EndsAfterStart, ModelSerializer):
         model = Override
         fields = ["id", "schedule", "user", "starts_at", "ends_at", "created_by", "created_at", "updated_at"]
 
-    def server_values(self) -> dict[str, Any]:
-        return {} if self.instance else {"created_by": self.context["request"].user}
-
 
 class OnCallQuerySerializer(serializers.Serializer):
     at = InstantField(required=False, help_text="Default: now.")

@@ -9,7 +9,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from openalert.exceptions import PermissionMissing
-from teams import oncall
+from teams import oncall, overrides
 from teams.access import require_respond
 from teams.models import Membership, Override, Schedule, Service, Team, User
 from teams.queries import people_visible_to, with_rotation
@@ -124,7 +124,13 @@ class ScheduleViewSet(TeamOwnedViewSet):
 
 
 class OverrideViewSet(TeamOwnedViewSet):
-    """One person instead of whoever the layers name. Responders may change these too: they swap shifts."""
+    """One person instead of whoever the layers name. Responders add and remove these too: they swap shifts.
+
+    An override is not changed but removed and made anew; what has been is not rewritten: one that has begun ends
+    now when it is removed.
+    """
+
+    http_method_names = ["get", "post", "delete"]
 
     queryset = Override.objects.select_related("schedule__team", "created_by")
     serializer_class = serializers.OverrideSerializer
@@ -136,6 +142,14 @@ class OverrideViewSet(TeamOwnedViewSet):
 
     def get_queryset(self) -> QuerySet[Override]:
         return self.queryset.filter(schedule__team__in=Team.objects.visible_to(self.request.user))
+
+    def perform_create(self, serializer: BaseSerializer) -> None:
+        given = serializer.validated_data
+        require_respond(self.request.user, given["schedule"].team)
+        serializer.instance = overrides.add_override(**given, by=self.request.user)
+
+    def perform_destroy(self, override: Override) -> None:
+        overrides.remove_override(override_id=override.pk)
 
 
 class OnCallView(ListAPIView):

@@ -63,12 +63,12 @@ def test_overrides_are_changed_by_responders_too(cast):
     body = {
         "schedule": str(override.schedule.pk),
         "user": str(cast.manager.pk),
-        "starts_at": "2026-03-02T09:00:00Z",
-        "ends_at": "2026-03-02T17:00:00Z",
+        "starts_at": "2099-03-02T09:00:00Z",
+        "ends_at": "2099-03-02T17:00:00Z",
     }
 
     assert cast.statuses("get", path) == SEEN_BY_MEMBERS
-    assert cast.statuses("put", path, body) == answers(200, 200, 403, 404)
+    assert cast.statuses("put", path, body) == answers(405, 405, 405, 405)
     assert cast.statuses("delete", path) == answers(204, 204, 403, 404)
     assert cast.statuses("post", "/api/v1/schedule-overrides", body) == answers(201, 201, 403, 400)
 
@@ -245,16 +245,33 @@ def test_a_wrong_layer_changes_nothing_of_the_schedule(cast):
 
 def test_an_override_ends_after_it_starts_and_remembers_who_made_it(cast):
     schedule = ScheduleFactory(team=cast.team)
-    body = {"schedule": str(schedule.pk), "user": str(cast.manager.pk), "starts_at": "2026-03-02T09:00:00Z"}
+    body = {"schedule": str(schedule.pk), "user": str(cast.manager.pk), "starts_at": "2099-03-02T09:00:00Z"}
     api = cast.api("responder")
 
-    wrong = api.post("/api/v1/schedule-overrides", {**body, "ends_at": "2026-03-02T09:00:00Z"})
+    wrong = api.post("/api/v1/schedule-overrides", {**body, "ends_at": "2099-03-02T09:00:00Z"})
     assert errors(wrong) == [("ends_before_start", "ends_at")]
-    made = api.post("/api/v1/schedule-overrides", {**body, "ends_at": "2026-03-02T10:00:00Z"}).json()
+    made = api.post("/api/v1/schedule-overrides", {**body, "ends_at": "2099-03-02T10:00:00Z"}).json()
     assert made["created_by"]["name"] == "Rui Responder"
-    wrong = api.patch(f"/api/v1/schedule-overrides/{made['id']}", {"starts_at": "2026-03-03T00:00:00Z"})
-    assert errors(wrong) == [("ends_before_start", "ends_at")]
     assert Override.objects.get().created_by == cast.responder
+
+
+def test_overrides_do_not_rewrite_what_has_been(cast, clock):
+    schedule = ScheduleFactory(team=cast.team)
+    api = cast.api("responder")
+    past = {"schedule": str(schedule.pk), "user": str(cast.manager.pk), "starts_at": "2026-03-01T09:00:00Z"}
+    wrong = api.post("/api/v1/schedule-overrides", {**past, "ends_at": "2026-03-01T10:00:00Z"})
+    assert errors(wrong) == [("override_in_the_past", "ends_at")]
+    wrong = api.post(
+        "/api/v1/schedule-overrides",
+        {**past, "user": str(cast.observer.pk), "ends_at": "2026-03-02T20:00:00Z"},
+    )
+    assert errors(wrong) == [("not_a_responder", "user")]
+    made = api.post("/api/v1/schedule-overrides", {**past, "ends_at": "2026-03-02T20:00:00Z"}).json()
+    assert made["starts_at"] == "2026-03-02T12:00:00Z"
+    clock.advance(hours=2)
+    assert api.delete(f"/api/v1/schedule-overrides/{made['id']}").status_code == 204
+    assert Override.objects.get().ends_at == clock.now
+    assert api.delete(f"/api/v1/schedule-overrides/{made['id']}").status_code == 409
 
 
 def test_who_is_on_call_at_an_instant_and_over_a_span(cast):
