@@ -1,5 +1,7 @@
 """Choices of the alerts app."""
 
+from enum import StrEnum
+
 from django.db import models
 
 
@@ -8,11 +10,37 @@ class AlertStatus(models.TextChoices):
     RESOLVED = "resolved", "Resolved"
 
 
+class EventStatus(StrEnum):
+    """What an event says of its problem. Firing and resolved are an alert's own; the last is its incident's."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
+
+
 class Source(models.TextChoices):
     """What an integration speaks, hence at which address it listens."""
 
     OPENALERT = "openalert", "OpenAlert API"
     ALERTMANAGER = "alertmanager", "Prometheus Alertmanager"
+    PROMETHEUS = "prometheus", "Prometheus, without an Alertmanager"
+    GRAFANA = "grafana", "Grafana"
+    PAGERDUTY = "pagerduty", "PagerDuty Events API v2"
+    OPSGENIE = "opsgenie", "Opsgenie Alert API"
+    CLOUDWATCH = "cloudwatch", "Amazon CloudWatch"
+    DATADOG = "datadog", "Datadog"
+    SENTRY = "sentry", "Sentry"
+    ZABBIX = "zabbix", "Zabbix"
+    UPTIME_KUMA = "uptime-kuma", "Uptime Kuma"
+    AZURE = "azure", "Azure Monitor"
+    GOOGLE_CLOUD = "google-cloud", "Google Cloud Monitoring"
+    NEW_RELIC = "new-relic", "New Relic"
+    GITHUB = "github", "GitHub Actions"
+    GITLAB = "gitlab", "GitLab"
+    NAGIOS = "nagios", "Icinga and Nagios"
+    CLOUDEVENTS = "cloudevents", "CloudEvents"
+    EMAIL = "email", "Email"
+    GENERIC = "generic", "Any JSON"
 
 
 class Grouping(models.TextChoices):

@@ -6,7 +6,7 @@ import msgspec
 
 from incidents.enums import Severity
 
-from .enums import AlertStatus
+from .enums import EventStatus
 
 MAX_DEDUP_KEY = 512
 MAX_TITLE = 1024
@@ -17,17 +17,19 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a monitoring system says about one of its problems.
 
     `name` is the alert's kind (Prometheus: alertname), for grouping; `labels` are its dimensions; `metadata`
-    is all else that was sent, to be shown. Title and severity of a resolve are not used.
+    is all else that was sent, to be shown. `by` is who says so, where the system tells (who acknowledged).
+    Title and severity of a resolve and of an acknowledgement are not used.
     """
 
     dedup_key: str
-    status: AlertStatus
+    status: EventStatus
     title: str
     severity: Severity
     name: str
     source: str = ""
     labels: dict[str, str] = {}
     metadata: dict[str, Any] = {}
+    by: str = ""
 
 
 class EventFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,3 +56,14 @@ def find_nul(value: Any) -> bool:
     if isinstance(value, dict):
         return any(find_nul(key) or find_nul(item) for key, item in value.items())
     return isinstance(value, list) and any(map(find_nul, value))
+
+
+def without_nul(value: Any) -> Any:
+    """A JSON value with U+FFFD for every U+0000: for systems that could not mend what they send."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {without_nul(key): without_nul(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nul(item) for item in value]
+    return value

@@ -17,6 +17,27 @@ class IntegrationDisabled(OpenAlertError):
     status = 403
 
 
+class MissingKey(OpenAlertError):
+    code = "missing_integration_key"
+    detail = "Send the integration key as “Authorization: Bearer <key>”."
+    status = 401
+
+
+class WrongSource(OpenAlertError):
+    """The key is good, but its integration speaks another format than this address."""
+
+    code = "wrong_source"
+    status = 403
+
+
+class BadSignature(OpenAlertError):
+    """The request is not signed with the integration's secret."""
+
+    code = "bad_signature"
+    detail = "The signature does not fit this integration's signing secret."
+    status = 401
+
+
 class MalformedPayload(OpenAlertError):
     """The body as a whole cannot be read, so nothing of it is stored."""
 

@@ -24,6 +24,7 @@ from incidents.enums import Kind, Severity
 from incidents.models import Incident
 from incidents.timeline import Actor
 from openalert.ids import uuid7
+from teams.models import Service
 
 from . import correlation, store
 from .correlation import Group
@@ -50,10 +51,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Arrival:
-    """An event and the integration (service loaded) that sent it."""
+    """An event and the integration (service and team loaded) that sent it.
+
+    The integration's rules may send it to another service than the integration's own, and say what it is
+    grouped by instead of what the integration says.
+    """
 
     integration: Integration
     event: AlertEvent
+    service: Service | None = None
+    grouping: str | None = None
 
     @property
     def key(self) -> Key:

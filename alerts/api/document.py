@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from alerts.door import MAX_BODY_BYTES, NATIVE_PATH, PREFIX
+from alerts.addresses import NATIVE_PATH, PREFIX
+from alerts.door import MAX_BODY_BYTES
 from alerts.enums import AlertStatus, Source
 from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE
 from alerts.intake import Outcome

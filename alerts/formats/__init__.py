@@ -1,16 +1,19 @@
-"""One small pure module for each format: read(payload, headers) → the alerts, or what is wrong with each."""
-
-from collections.abc import Callable, Mapping
-from typing import Any
+"""One small pure module for each format; `base` says what a format is."""
 
 from alerts.enums import Source
-from alerts.events import AlertEvent, EventFault
 
 from . import alertmanager, openalert
+from .base import Format, decode_strict_json, key_in_authorization
 
-Reader = Callable[[Any, Mapping[str, str]], list[AlertEvent | EventFault]]
-
-READERS: dict[Source, Reader] = {
-    Source.OPENALERT: openalert.read,
-    Source.ALERTMANAGER: alertmanager.read,
+FORMATS: dict[Source, Format] = {
+    format.source: format
+    for format in (
+        Format(
+            source=Source.OPENALERT,
+            decode=decode_strict_json,  # its reader names the alert that holds a U+0000
+            read=openalert.read,
+            key=key_in_authorization("Bearer"),
+        ),
+        Format(source=Source.ALERTMANAGER, read=alertmanager.read),
+    )
 }

@@ -9,29 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from alerts.enums import AlertStatus
-from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE, AlertEvent, EventFault, InvalidEvent, find_nul
+from alerts.enums import EventStatus
+from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE, AlertEvent, EventFault, InvalidEvent
 from alerts.exceptions import MalformedPayload
-from incidents.enums import Severity
 
-# What people write into the `severity` label; anything else, or none, is high: better awake than sorry.
-SEVERITIES = {
-    "critical": Severity.CRITICAL,
-    "page": Severity.CRITICAL,
-    "emergency": Severity.CRITICAL,
-    "fatal": Severity.CRITICAL,
-    "error": Severity.HIGH,
-    "high": Severity.HIGH,
-    "major": Severity.HIGH,
-    "warning": Severity.MEDIUM,
-    "warn": Severity.MEDIUM,
-    "medium": Severity.MEDIUM,
-    "minor": Severity.MEDIUM,
-    "info": Severity.LOW,
-    "informational": Severity.LOW,
-    "low": Severity.LOW,
-    "none": Severity.LOW,
-}
+from .reading import read_each, severity_of
 
 
 def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFault]:
@@ -51,23 +33,13 @@ def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFau
         for key, value in payload.items()
         if key not in ("alerts", "version", "status", "commonLabels", "commonAnnotations")
     }
-    return [_read_one(alert, index, shared) for index, alert in enumerate(alerts)]
-
-
-def _read_one(alert: Any, index: int, shared: dict[str, Any]) -> AlertEvent | EventFault:
-    try:
-        return _event(alert, shared)
-    except InvalidEvent as error:
-        fault = error.fault
-        return EventFault(code=fault.code, detail=fault.detail, field=fault.field, index=index)
+    return read_each(alerts, lambda alert: _event(alert, shared))
 
 
 def _event(alert: Any, shared: dict[str, Any]) -> AlertEvent:
     if not isinstance(alert, dict):
         raise InvalidEvent("invalid", "An alert must be a JSON object.")
-    if find_nul(alert):
-        raise InvalidEvent("invalid", "Text must not contain the character U+0000.")
-    if alert.get("status") not in AlertStatus.values:
+    if alert.get("status") not in ("firing", "resolved"):
         raise InvalidEvent("invalid_choice", "This must be one of firing, resolved.", field="status")
     labels = _strings(alert, "labels")
     annotations = _strings(alert, "annotations")
@@ -75,9 +47,9 @@ def _event(alert: Any, shared: dict[str, Any]) -> AlertEvent:
     title = annotations.get("summary") or annotations.get("title") or name or "Unnamed alert"
     return AlertEvent(
         dedup_key=_fingerprint(alert, labels),
-        status=AlertStatus(alert["status"]),
+        status=EventStatus(alert["status"]),
         title=title[:MAX_TITLE],
-        severity=SEVERITIES.get(labels.get("severity", "").lower(), Severity.HIGH),
+        severity=severity_of(labels.get("severity")),
         source=(labels.get("instance") or labels.get("job") or "")[:MAX_SOURCE],
         name=name or title,
         labels=labels,

@@ -10,17 +10,18 @@ critical, high (when left out), medium or low. `metadata.tags`, an object or a l
 
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, TypeVar
 
-from django.db.models import TextChoices
-
-from alerts.enums import AlertStatus
+from alerts.enums import EventStatus
 from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE, AlertEvent, EventFault, InvalidEvent, find_nul
 from alerts.exceptions import MalformedPayload
 from incidents.enums import Severity
 from openalert.ids import uuid7
 
-Choice = TypeVar("Choice", bound=TextChoices)
+from .reading import read_each, read_or_fault
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 FIELDS = ("external_id", "title", "severity", "source", "metadata", "status")
 
@@ -35,18 +36,10 @@ def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFau
         if not isinstance(payload, list):
             raise MalformedPayload("“alerts” must be a list of alerts.", field="alerts")
     if isinstance(payload, dict):
-        return [_read_one(payload, None)]
+        return [read_or_fault(payload, _event)]
     if isinstance(payload, list):
-        return [_read_one(item, index) for index, item in enumerate(payload)]
+        return read_each(payload, _event)
     raise MalformedPayload("Send one alert as a JSON object, or a list of them.")
-
-
-def _read_one(item: Any, index: int | None) -> AlertEvent | EventFault:
-    try:
-        return _event(item)
-    except InvalidEvent as error:
-        fault = error.fault
-        return EventFault(code=fault.code, detail=fault.detail, field=fault.field, index=index)
 
 
 def _event(item: Any) -> AlertEvent:
@@ -58,8 +51,8 @@ def _event(item: Any) -> AlertEvent:
         )
     if find_nul(item):
         raise InvalidEvent("invalid", "Text must not contain the character U+0000.")
-    status = _choice(item, "status", AlertStatus, AlertStatus.FIRING)
-    firing = status == AlertStatus.FIRING
+    status = _choice(item, "status", EventStatus, EventStatus.FIRING)
+    firing = status == EventStatus.FIRING
     dedup_key = _text(item, "external_id", MAX_DEDUP_KEY, required=not firing) or str(uuid7())
     title = _text(item, "title", MAX_TITLE, required=firing)
     metadata = item.get("metadata")
@@ -99,9 +92,10 @@ def _choice(item: dict[str, Any], field: str, choices: type[Choice], default: Ch
     value = item.get(field)
     if value is None:
         return default
-    if isinstance(value, str) and value in choices.values:
+    known = list(map(str, choices))
+    if isinstance(value, str) and value in known:
         return choices(value)
-    raise InvalidEvent("invalid_choice", f"This must be one of {', '.join(choices.values)}.", field=field)
+    raise InvalidEvent("invalid_choice", f"This must be one of {', '.join(known)}.", field=field)
 
 
 def _labels(tags: Any) -> dict[str, str]:

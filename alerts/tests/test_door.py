@@ -8,7 +8,8 @@ import httpx
 import pytest
 from django.db import OperationalError
 
-from alerts import door
+from alerts import addresses, door
+from alerts.enums import Source
 from alerts.models import Alert
 from alerts.tests.factories import IntegrationFactory
 from incidents.models import Incident
@@ -24,7 +25,7 @@ def integration():
     return IntegrationFactory(name="Shop")
 
 
-def request(method="POST", path=door.NATIVE_PATH, **options):
+def request(method="POST", path=addresses.NATIVE_PATH, **options):
     async def send():
         transport = httpx.ASGITransport(application)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
@@ -130,7 +131,14 @@ def test_switched_off_integration(integration):
     assert post(integration.key, {"title": "x"}).status_code == 403
 
 
-def test_alertmanagers_webhook(integration):
+def test_key_of_another_source(integration):
+    response = request(path=f"/integrations/alertmanager/{integration.key}", content=ALERTMANAGER)
+    assert (response.status_code, errors(response)) == (403, [("wrong_source", None)])
+    assert not Alert.objects.exists()
+
+
+def test_alertmanagers_webhook():
+    integration = IntegrationFactory(source=Source.ALERTMANAGER)
     response = request(path=f"/integrations/alertmanager/{integration.key}", content=ALERTMANAGER)
     assert response.status_code == 202
     assert [a["outcome"] for a in response.json()["alerts"]] == ["opened", "ignored"]

@@ -1,0 +1,162 @@
+"""What a format is: how to read one system's words, and how to answer it in its own.
+
+A module for each, registered in `alerts.formats.FORMATS`. Its heart is a pure function, `read(payload, headers)`;
+all else has a default that suits most. The order for one request: `decode` → `key` → the integration is looked up →
+`check` → `read` → the integration's rules → intake → `answer`; or `refuse`, with what went wrong.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from alerts.enums import Source
+from alerts.events import AlertEvent, EventFault, without_nul
+from alerts.exceptions import MalformedPayload
+from openalert.error_shape import error, error_body, error_type
+from openalert.exceptions import OpenAlertError
+
+if TYPE_CHECKING:
+    from alerts.intake import Result
+    from alerts.models import Integration
+
+Reader = Callable[[Any, Mapping[str, str]], list[AlertEvent | EventFault]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request for intake. `headers` have lower-case names; `body` is as it was before its Content-Encoding.
+
+    `path` is the whole path; `tail` is what follows the integration key, without slashes around it.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    correlation_id: str
+    key: str = ""
+    tail: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is sent as JSON; bytes are sent as they are, None sends nothing."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a request's events: the results of those taken, in order, and the faults of the others."""
+
+    results: Sequence["Result"]
+    faults: Sequence[EventFault]
+
+
+def decode_json(body: bytes, headers: Mapping[str, str]) -> Any:
+    """The JSON value of a body, with U+FFFD for every U+0000, which PostgreSQL cannot store.
+
+    Raises MalformedPayload.
+    """
+    value = decode_strict_json(body, headers)
+    return without_nul(value) if rb"\u0000" in body else value
+
+
+def decode_strict_json(body: bytes, headers: Mapping[str, str]) -> Any:
+    """The JSON value of a body as it is. Raises MalformedPayload."""
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError as cause:
+        raise MalformedPayload("The JSON is nested too deeply.") from cause
+    except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+        raise MalformedPayload(f"The body is not valid JSON: {cause}.") from cause
+
+
+def answer(request: Request, taken: Taken) -> Answer:
+    """202 when all was taken; 400 with each fault's index when some was not, and what became of the others."""
+    alerts = [
+        {"external_id": result.dedup_key, "outcome": result.outcome, "incident": result.incident}
+        for result in taken.results
+    ]
+    told = {"accepted": len(alerts), "alerts": alerts}
+    if not taken.faults:
+        return Answer(HTTPStatus.ACCEPTED, told)
+    errors = [
+        error(fault.code, fault.detail, field=fault.field) | {"index": fault.index} for fault in taken.faults
+    ]
+    body = error_body(type="validation_error", errors=errors, correlation_id=request.correlation_id)
+    return Answer(HTTPStatus.BAD_REQUEST, {**body, **told})
+
+
+def refuse(request: Request, failure: OpenAlertError) -> Answer:
+    """The shape that all of our errors have."""
+    body = error_body(
+        type=error_type(failure.status, field=failure.field),
+        errors=[error(failure.code, failure.detail, field=failure.field)],
+        correlation_id=request.correlation_id,
+    )
+    return Answer(failure.status, body)
+
+
+def key_in_address(request: Request, payload: Any) -> str:
+    """/integrations/<source>/<key>"""
+    return request.key
+
+
+def key_in_authorization(scheme: str) -> Callable[[Request, Any], str]:
+    """Reads “Authorization: <scheme> <key>”."""
+
+    def key(request: Request, payload: Any) -> str:
+        given, _, value = request.headers.get("authorization", "").partition(" ")
+        return value.strip() if given.lower() == scheme.lower() else ""
+
+    return key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """How one source is understood.
+
+    `read` raises MalformedPayload when the payload as a whole is not of this format; single faults are
+    returned in their place. It does no I/O and never raises anything else.
+
+    `reader_for` replaces `read` where an integration's settings decide how to read: it makes the reader once
+    for each integration. Raises MalformedPayload.
+
+    `decode` makes the payload of the body; another one than JSON's is for forms and the like. What it returns
+    has no U+0000 in any text. Raises MalformedPayload.
+
+    `key` finds the integration key ("" when there is none).
+
+    `check` runs in a thread once the integration is known, and may do I/O: it verifies signatures (with
+    `integration.secret`), raising OpenAlertError, and ends the request early by returning an Answer (a
+    handshake, a ping). None goes on.
+
+    `answer` and `refuse` are the system's own words. `throttled` is the status that makes its client send
+    again later.
+    """
+
+    source: Source
+    read: Reader | None = None
+    reader_for: "Callable[[Integration], Reader] | None" = None
+    decode: Callable[[bytes, Mapping[str, str]], Any] = decode_json
+    key: Callable[[Request, Any], str] = key_in_address
+    check: "Callable[[Request, Any, Integration], Answer | None] | None" = None
+    answer: Callable[[Request, Taken], Answer] = answer
+    refuse: Callable[[Request, OpenAlertError], Answer] = refuse
+    throttled: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE
+    methods: tuple[str, ...] = ("POST",)
+    tails: tuple[str, ...] = ("",)
+
+    def reader(self, integration: "Integration") -> Reader:
+        if self.reader_for:
+            return self.reader_for(integration)
+        if self.read is None:
+            raise MalformedPayload("This source does not send alerts to this address.")
+        return self.read

@@ -1,0 +1,83 @@
+"""Alerts, as intake keeps them."""
+
+from typing import TYPE_CHECKING
+
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Upper
+
+from alerts.enums import AlertStatus
+from incidents.enums import Severity
+from incidents.models import Incident
+from openalert.base import BaseModel
+from teams.models import Team
+
+from .integration import Integration
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from teams.models import User
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def visible_to(self, user: "User | AnonymousUser") -> "AlertQuerySet":
+        return self.filter(integration__service__team__in=Team.objects.visible_to(user))
+
+
+class Alert(BaseModel):
+    """One deduplicated problem from one integration.
+
+    It is current until its incident is resolved: until then, events with its dedup key go to it. So a
+    flapping check stays one alert, and a problem that comes back next month is a new alert in a new
+    incident, with the old story left as it was. Written only by alerts.intake and alerts.receivers.
+    """
+
+    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="alerts")
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="alerts")
+    dedup_key = models.CharField(max_length=512)
+    is_current = models.BooleanField(default=True)
+    status = models.CharField(max_length=16, choices=AlertStatus, default=AlertStatus.FIRING)
+    title = models.CharField(max_length=1024)
+    severity = models.CharField(max_length=16, choices=Severity)
+    source = models.CharField(max_length=255, blank=True)
+    labels = models.JSONField(default=dict, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    count = models.PositiveBigIntegerField(default=1, help_text="How often it was sent as firing.")
+    first_fired_at = models.DateTimeField()
+    last_fired_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-first_fired_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["integration", "dedup_key"],
+                condition=Q(is_current=True),
+                name="alert_current_once_per_dedup_key",
+            ),
+            models.CheckConstraint(condition=Q(status__in=AlertStatus.values), name="alert_status_known"),
+            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="alert_severity_known"),
+            models.CheckConstraint(condition=Q(count__gte=1), name="alert_count_positive"),
+            models.CheckConstraint(
+                condition=Q(status=AlertStatus.RESOLVED, resolved_at__isnull=False)
+                | Q(status=AlertStatus.FIRING, resolved_at__isnull=True),
+                name="alert_resolved_at_iff_resolved",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_current=True) | Q(status=AlertStatus.RESOLVED), name="alert_firing_is_current"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["incident"], condition=Q(status=AlertStatus.FIRING), name="alert_firing_by_incident"
+            ),
+            # Django asks icontains as UPPER(title) LIKE UPPER(…).
+            GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="alert_title_trigram"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
