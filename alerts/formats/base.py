@@ -87,11 +87,12 @@ def answer(request: Request, taken: Taken) -> Answer:
     told = {"accepted": len(alerts), "alerts": alerts}
     if not taken.faults:
         return Answer(HTTPStatus.ACCEPTED, told)
-    errors = [
-        error(fault.code, fault.detail, field=fault.field) | {"index": fault.index} for fault in taken.faults
-    ]
+    errors = [error(fault.code, fault.detail, field=fault.field) for fault in taken.faults]
     body = error_body(type="validation_error", errors=errors, correlation_id=request.correlation_id)
-    return Answer(HTTPStatus.BAD_REQUEST, {**body, **told})
+    places = [
+        {**told_error, "index": fault.index} for told_error, fault in zip(errors, taken.faults, strict=True)
+    ]
+    return Answer(HTTPStatus.BAD_REQUEST, {**body, "errors": places, **told})
 
 
 def refuse(request: Request, failure: OpenAlertError) -> Answer:

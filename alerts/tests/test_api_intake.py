@@ -7,7 +7,8 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from alerts.door import MAX_BODY_BYTES, NATIVE_PATH, Door
+from alerts.addresses import NATIVE_PATH
+from alerts.door import MAX_BODY_BYTES, Door
 from alerts.tests.factories import IntegrationFactory
 from openalert.tests.api_client import check, document
 
