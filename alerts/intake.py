@@ -104,6 +104,14 @@ class Problem:
         return min((arrival.event.severity for arrival in self.arrivals), key=lambda s: s.rank)
 
 
+def take(integration: Integration, events: Iterable[AlertEvent]) -> list[Result]:
+    """Store what one integration says, by its rules: the call for every door but the dense one.
+
+    The integration's service and team should be loaded. Raises as `ingest` does.
+    """
+    return ingest([Arrival(integration, event) for event in events])
+
+
 def ingest(arrivals: Sequence[Arrival]) -> list[Result]:
     """Store a batch; the results are in the order of the arrivals.
 
