@@ -318,7 +318,7 @@ class _Round:
     def _raise_severity(self, incident: Incident, problems: list[Problem]) -> None:
         worst = _worst(problems)
         if worst.rank < Severity(incident.severity).rank:
-            lifecycle.set_severity(incident, worst, actor=_actor(problems[0].integration))
+            lifecycle.set_severities([(incident, worst)], actor=_actor(problems[0].integration))
 
     def _resolve(self) -> None:
         resolved: dict[UUID, list[Problem]] = {}

@@ -90,9 +90,12 @@ def stop(incidents: Iterable[Incident], *, reason: str, now: datetime) -> None:
 
 def reprioritise(incidents: Iterable[Incident]) -> None:
     """Let running escalations wait their turn by the incidents' severity as it is now."""
+    of_rank: dict[int, list[Incident]] = {}
     for incident in incidents:
-        EscalationRun.objects.filter(incident=incident, status=RunStatus.RUNNING).update(
-            priority=Severity(incident.severity).rank, updated_at=timezone.now()
+        of_rank.setdefault(Severity(incident.severity).rank, []).append(incident)
+    for rank, same in of_rank.items():
+        EscalationRun.objects.filter(incident__in=same, status=RunStatus.RUNNING).update(
+            priority=rank, updated_at=timezone.now()
         )
 
 

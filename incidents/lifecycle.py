@@ -92,15 +92,27 @@ def acknowledge(*, incident_id: UUID, actor: Actor) -> Incident:
     Raises InvalidTransition once the incident is resolved.
     """
     incident = lock_one(incident_id)
-    if incident.status == Status.ACKNOWLEDGED:
-        return incident
-    incident.move_to(Status.ACKNOWLEDGED, at=timezone.now(), by=actor.user)
-    if incident.assigned_to_id is None:
-        incident.assigned_to = actor.user
-    incident.save()
-    timeline.record(incident, Kind.ACKNOWLEDGED, actor=actor)
-    signals.incidents_acknowledged.send(sender=Incident, incidents=[incident], actor=actor)
+    acknowledge_locked([incident], actor=actor)
     return incident
+
+
+def acknowledge_locked(incidents: list[Incident], *, actor: Actor) -> None:
+    """Acknowledge incidents whose rows the caller has locked; those that are already stay as they are.
+
+    Raises InvalidTransition if one is resolved.
+    """
+    now = timezone.now()
+    changed = [incident for incident in incidents if incident.status != Status.ACKNOWLEDGED]
+    for incident in changed:
+        incident.move_to(Status.ACKNOWLEDGED, at=now, by=actor.user)
+        if incident.assigned_to_id is None:
+            incident.assigned_to = actor.user
+        incident.updated_at = now
+    if changed:
+        fields = ["status", "snoozed_until", "acknowledged_at", "acknowledged_by", "assigned_to"]
+        Incident.objects.bulk_update(changed, [*fields, "updated_at"])
+        timeline.record_all(timeline.entry(i, Kind.ACKNOWLEDGED, actor=actor, at=now) for i in changed)
+        signals.incidents_acknowledged.send(sender=Incident, incidents=changed, actor=actor)
 
 
 @transaction.atomic
@@ -206,18 +218,24 @@ def reopen(*, incident_id: UUID, actor: Actor) -> Incident:
 def change_severity(*, incident_id: UUID, severity: Severity, actor: Actor) -> Incident:
     """Set the severity. Repeating it changes nothing."""
     incident = lock_one(incident_id)
-    set_severity(incident, severity, actor=actor)
+    set_severities([(incident, severity)], actor=actor)
     return incident
 
 
-def set_severity(incident: Incident, severity: Severity, *, actor: Actor) -> None:
-    """Set the severity of an incident whose row the caller has locked."""
-    if incident.severity == severity:
-        return
-    before, incident.severity = incident.severity, severity
-    incident.save(update_fields=["severity", "updated_at"])
-    timeline.record(incident, Kind.SEVERITY_CHANGED, actor=actor, before=before, after=severity)
-    signals.incidents_severity_changed.send(sender=Incident, incidents=[incident], actor=actor)
+def set_severities(changes: list[tuple[Incident, Severity]], *, actor: Actor) -> None:
+    """Set the severities of incidents whose rows the caller has locked; the same ones change nothing."""
+    now = timezone.now()
+    changes = [(incident, after) for incident, after in changes if incident.severity != after]
+    entries = []
+    for incident, after in changes:
+        before, incident.severity, incident.updated_at = incident.severity, after, now
+        told = {"before": before, "after": after}
+        entries.append(timeline.entry(incident, Kind.SEVERITY_CHANGED, actor=actor, at=now, **told))
+    if changes:
+        changed = [incident for incident, _ in changes]
+        Incident.objects.bulk_update(changed, ["severity", "updated_at"])
+        timeline.record_all(entries)
+        signals.incidents_severity_changed.send(sender=Incident, incidents=changed, actor=actor)
 
 
 def assign_locked(incident: Incident, *, user: User | None, to: str, actor: Actor) -> None:

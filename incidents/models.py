@@ -63,7 +63,12 @@ class Incident(BaseModel):
         max_length=128, blank=True, editable=False, help_text="New alerts with the same key may join."
     )
     opened_at = models.DateTimeField()
-    last_alert_at = models.DateTimeField(help_text="When the newest of its alerts arrived.")
+    last_alert_at = models.DateTimeField(
+        help_text="When the newest of its alerts arrived; in a storm it is some seconds late."
+    )
+    alert_entries = models.PositiveIntegerField(
+        default=0, editable=False, help_text="How many timeline entries tell of its alerts."
+    )
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
