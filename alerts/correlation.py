@@ -4,36 +4,58 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
-from uuid import UUID
 
 from django.db import connection
 
-from incidents.models import Incident
+from incidents import bulk
 
 from .enums import Grouping
-from .events import AlertEvent
-from .models import Integration
+from .problems import Arrival
+
+GroupId = tuple[str, str]  # service's id as text, grouping key
 
 
 class Group(NamedTuple):
     """Where a new alert may join: an incident of the service with this key ("" joins none) and window."""
 
-    service_id: UUID
+    service_id: str
     grouping_key: str
     window: timedelta
 
+    @property
+    def id(self) -> GroupId:
+        return self.service_id, self.grouping_key
 
-def grouping_key(integration: Integration, event: AlertEvent) -> str:
+
+def group_of(arrival: Arrival) -> Group:
+    integration = arrival.integration
+    return Group(arrival.service.id_text, grouping_key(arrival), integration.grouping_window)
+
+
+def grouping_key(arrival: Arrival) -> str:
     """What alerts of one incident have in common, as a short digest; "" when it stands alone."""
-    if integration.grouping == Grouping.NONE:
-        return ""
-    common: list[str | None] = []
-    if integration.grouping == Grouping.NAME:
-        common = [event.name]
-    elif integration.grouping == Grouping.LABELS:
-        common = [part for label in integration.grouping_labels for part in (label, event.labels.get(label))]
-    return hashlib.sha256(json.dumps([integration.grouping, *common]).encode()).hexdigest()
+    integration, event = arrival.integration, arrival.event
+    if arrival.grouping is not None:
+        return _digest("text", arrival.grouping)
+    match integration.grouping:
+        case Grouping.NAME:
+            return _digest(Grouping.NAME, event.name)
+        case Grouping.LABELS:
+            labels = integration.grouping_labels
+            return _digest(
+                Grouping.LABELS, *(part for name in labels for part in (name, event.labels.get(name)))
+            )
+        case Grouping.ALL:
+            return _digest(Grouping.ALL)
+        case _:
+            return ""
+
+
+@lru_cache(100_000)
+def _digest(grouping: str, *common: str | None) -> str:
+    return hashlib.sha256(json.dumps([grouping, *common]).encode()).hexdigest()
 
 
 def lock_groups(groups: Iterable[Group]) -> None:
@@ -56,25 +78,9 @@ def lock_groups(groups: Iterable[Group]) -> None:
             )
 
 
-def incidents_to_join(groups: Iterable[Group], *, now: datetime) -> dict[Group, UUID]:
-    """For each group the newest unresolved incident whose last alert is within the window."""
-    groups = {group for group in groups if group.grouping_key}
-    if not groups:
-        return {}
-    newest: dict[tuple[UUID, str], tuple[UUID, datetime]] = {}
-    for incident, service, key, last_alert_at in (
-        Incident.objects.filter(
-            service__in={group.service_id for group in groups},
-            grouping_key__in={group.grouping_key for group in groups},
-        )
-        .unresolved()
-        .order_by("last_alert_at")
-        .values_list("pk", "service_id", "grouping_key", "last_alert_at")
-    ):
-        newest[service, key] = incident, last_alert_at
-    found: dict[Group, UUID] = {}
-    for group in groups:
-        candidate = newest.get((group.service_id, group.grouping_key))
-        if candidate and candidate[1] >= now - group.window:
-            found[group] = candidate[0]
-    return found
+def incidents_to_join(groups: Iterable[Group], *, now: datetime) -> dict[GroupId, str]:
+    """For each group the id of the newest unresolved incident whose last alert is within the window."""
+    wanted = {group.id: group for group in groups if group.grouping_key}
+    return bulk.to_join(
+        [bulk.Joinable(group.service_id, group.grouping_key, now - group.window) for group in wanted.values()]
+    )

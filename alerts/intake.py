@@ -1,7 +1,7 @@
 """Intake: what the monitoring systems say becomes alerts and incidents, in one transaction for a batch.
 
 When `ingest` returns, the alerts are stored, their incidents open and the escalations armed; when it
-raises, nothing of the batch is stored.
+raises, nothing of the batch is stored. The number of statements does not depend on the batch's size.
 
 A batch is read, the incidents concerned are locked, and only then are alerts written, always in that order:
 incidents before alerts, so that intake and a person's click cannot deadlock. What was read before the locks
@@ -9,35 +9,41 @@ may have changed; every write checks that it met what it expected, and otherwise
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
-from incidents import lifecycle, rooms, timeline
-from incidents.enums import Kind, Severity
+from incidents import bulk, lifecycle, rooms, timeline
+from incidents.bulk import IncidentRow
+from incidents.enums import SEVERITIES, Kind, Status
 from incidents.models import Incident
 from incidents.timeline import Actor
-from openalert.ids import uuid7
-from teams.models import Service
+from openalert.ids import uuid7_texts
 
 from . import correlation, store
-from .correlation import Group
-from .enums import AlertStatus
+from .correlation import Group, GroupId
+from .enums import AlertStatus, EventStatus
 from .events import AlertEvent
-from .models import Alert, Integration
-from .store import CurrentAlert, Key
+from .models import Integration
+from .problems import RANKS, Arrival, Key, Problem, rounds
+
+ByIncident = dict[str, list[Problem]]
 
 logger = logging.getLogger(__name__)
 
 MAX_TRIES = 10
 RETRIED_SQLSTATES = {"40001", "40P01"}  # serialization failure, deadlock detected
 TITLES_IN_ENTRY = 3
+# A storm is told in the first entries and then at intervals: a line for each of 100,000 alerts tells nothing,
+# and every line means a lock for which the other batches wait.
+ENTRIES_ONE_BY_ONE = 20
+ENTRY_INTERVAL = timedelta(seconds=10)
 
 
 class Outcome(StrEnum):
@@ -46,62 +52,16 @@ class Outcome(StrEnum):
     REPEATED = "repeated"  # an alert that fires already: one more on its count
     REFIRED = "refired"  # a resolved alert of an incident that is still unresolved fires again
     RESOLVED = "resolved"
-    IGNORED = "ignored"  # a resolve without a firing alert
+    ACKNOWLEDGED = "acknowledged"
+    IGNORED = "ignored"  # a resolve or an acknowledgement without a firing alert
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """An event and the integration (service and team loaded) that sent it.
-
-    The integration's rules may send it to another service than the integration's own, and say what it is
-    grouped by instead of what the integration says.
-    """
-
-    integration: Integration
-    event: AlertEvent
-    service: Service | None = None
-    grouping: str | None = None
-
-    @property
-    def key(self) -> Key:
-        return self.integration.pk, self.event.dedup_key
-
-
-@dataclass(frozen=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What became of one arrival; `incident` is its number, None when there is none."""
 
-    dedup_key: str
+    dedup_key: str = msgspec.field(name="external_id")
     outcome: Outcome
     incident: int | None = None
-
-
-@dataclass
-class Problem:
-    """Successive arrivals of one key with the same status, folded into one."""
-
-    arrivals: list[Arrival]
-    indexes: list[int]
-
-    @property
-    def key(self) -> Key:
-        return self.arrivals[-1].key
-
-    @property
-    def integration(self) -> Integration:
-        return self.arrivals[-1].integration
-
-    @property
-    def event(self) -> AlertEvent:
-        return self.arrivals[-1].event
-
-    @property
-    def is_firing(self) -> bool:
-        return self.event.status == AlertStatus.FIRING
-
-    @property
-    def severity(self) -> Severity:
-        return min((arrival.event.severity for arrival in self.arrivals), key=lambda s: s.rank)
 
 
 def take(integration: Integration, events: Iterable[AlertEvent]) -> list[Result]:
@@ -121,7 +81,7 @@ def ingest(arrivals: Sequence[Arrival]) -> list[Result]:
     for attempt in range(1, MAX_TRIES + 1):
         try:
             with transaction.atomic():
-                return _Batch(arrivals, timezone.now()).run()
+                return _ingest(arrivals, timezone.now())
         except (store.Changed, OperationalError) as error:
             retried = isinstance(error, store.Changed) or (
                 getattr(error.__cause__, "sqlstate", None) in RETRIED_SQLSTATES
@@ -132,235 +92,272 @@ def ingest(arrivals: Sequence[Arrival]) -> list[Result]:
     raise AssertionError("unreachable")
 
 
-def rounds(arrivals: Sequence[Arrival]) -> Iterator[dict[Key, Problem]]:
-    """Split a batch so that no round holds a key twice: fire, fire, resolve, fire makes three rounds."""
-    folded: list[dict[Key, Problem]] = []
-    round_of: dict[Key, int] = {}
-    for index, arrival in enumerate(arrivals):
-        number = round_of.get(arrival.key)
-        if number is not None and folded[number][arrival.key].event.status == arrival.event.status:
-            problem = folded[number][arrival.key]
-            problem.arrivals.append(arrival)
-            problem.indexes.append(index)
-            continue
-        number = 0 if number is None else number + 1
-        round_of[arrival.key] = number
-        if number == len(folded):
-            folded.append({})
-        folded[number][arrival.key] = Problem([arrival], [index])
-    yield from folded
-
-
-class _Batch:
-    def __init__(self, arrivals: Sequence[Arrival], now: datetime) -> None:
-        self.arrivals = arrivals
-        self.now = now
-        self.results: list[Result | None] = [None] * len(arrivals)
-
-    def run(self) -> list[Result]:
-        for problems in rounds(self.arrivals):
-            _Round(self, problems).run()
-        return self.results  # type: ignore[return-value]  # every arrival is in one round
+def _ingest(arrivals: Sequence[Arrival], now: datetime) -> list[Result]:
+    results: list[Any] = [None] * len(arrivals)  # every arrival is in one round
+    for problems in rounds(arrivals):
+        _Round(problems, results, now).run()
+    return results
 
 
 class _Round:
     """One pass over problems with different keys."""
 
-    def __init__(self, batch: _Batch, problems: dict[Key, Problem]) -> None:
-        self.results = batch.results
-        self.now = batch.now
+    def __init__(self, problems: dict[Key, Problem], results: list[Any], now: datetime) -> None:
         self.problems = problems
-        self.firing = [p for p in problems.values() if p.is_firing]
-        self.resolving = [p for p in problems.values() if not p.is_firing]
-        self.current: dict[Key, CurrentAlert] = {}
-        self.incidents: dict[UUID, Incident] = {}
+        self.results = results
+        self.now = now
+        self.rows: dict[str, IncidentRow] = {}
+        self.locked: dict[str, Incident] = {}
 
     def run(self) -> None:
-        self.current = store.current(self.problems)
-        groups = {p.key: self._group(p) for p in self.firing if p.key not in self.current}
-        correlation.lock_groups(groups.values())
-        # Somebody else may have stored them while we waited for the locks.
-        self.current |= store.current(groups)
-        new = [p for p in self.firing if p.key not in self.current]
-        joinable = correlation.incidents_to_join({groups[p.key] for p in new}, now=self.now)
-        self._load_incidents(joinable.values())
-        self._store_new(new, groups, joinable)
-        self._fire_again([p for p in self.firing if p.key in self.current])
-        self._resolve()
+        self._read_alerts()
+        new: list[Problem] = []
+        repeated: list[Problem] = []
+        refired: list[Problem] = []
+        resolved: list[Problem] = []
+        acknowledged: list[Problem] = []
+        for problem in self.problems.values():
+            status, alert = problem.event.status, problem.current
+            if status == EventStatus.FIRING:
+                if alert is None:
+                    new.append(problem)
+                else:
+                    (repeated if alert.status == AlertStatus.FIRING else refired).append(problem)
+            elif alert is None or alert.status == AlertStatus.RESOLVED:
+                self._done([problem], Outcome.IGNORED, None)
+            else:
+                (resolved if status == EventStatus.RESOLVED else acknowledged).append(problem)
+        joining, opening = self._sort_new(new)
+        self._lock_incidents(joining, repeated, refired, resolved + acknowledged)
+        self._store_new(joining, self._open(opening))
+        self._fire_again(repeated, refired)
+        self._acknowledge(_by_incident(acknowledged))
+        self._resolve(_by_incident(resolved))
 
-    @staticmethod
-    def _group(problem: Problem) -> Group:
-        integration = problem.integration
-        return Group(
-            integration.service_id,
-            correlation.grouping_key(integration, problem.event),
-            timedelta(minutes=integration.grouping_window_minutes),
-        )
+    # What is there
 
-    def _load_incidents(self, joinable: Iterable[UUID]) -> None:
-        """Lock the incidents that may change; those of mere repeats are only read, so a storm locks none."""
-        concerned = {alert.incident_id for alert in self.current.values()}
-        read = Incident.objects.select_related("service").in_bulk(concerned)
-        changing = set(joinable)
-        for key, alert in self.current.items():
-            problem = self.problems[key]
-            if problem.is_firing != (alert.status == AlertStatus.FIRING) or (
-                problem.is_firing and problem.severity.rank < Severity(read[alert.incident_id].severity).rank
-            ):
-                changing.add(alert.incident_id)
-        locked = {incident.pk: incident for incident in lifecycle.lock(changing)}
-        self.incidents = {**read, **locked}
+    def _read_alerts(self) -> None:
+        problems = list(self.problems.values())
+        for place, alert in store.current(list(self.problems)):
+            problems[place].current = alert
 
-    def _store_new(self, new: list[Problem], groups: dict[Key, Group], joinable: dict[Group, UUID]) -> None:
-        joining: dict[UUID, list[Problem]] = {}
-        opening: dict[Group | Key, list[Problem]] = {}
+    def _sort_new(self, new: list[Problem]) -> tuple[ByIncident, list[list[Problem]]]:
+        """Which incident each new problem joins, and those that open one together."""
+        groups: dict[GroupId, Group] = {}
         for problem in new:
-            group = groups[problem.key]
-            there = joinable.get(group)
-            if there is not None and not self.incidents[there].is_resolved:
+            group = problem.group = correlation.group_of(problem.arrival)
+            groups[group.id] = group
+        found = correlation.incidents_to_join(groups.values(), now=self.now)
+        missing = [
+            group for group_id, group in groups.items() if group_id not in found and group.grouping_key
+        ]
+        correlation.lock_groups(missing)
+        if correlation.incidents_to_join(missing, now=self.now):
+            raise store.Changed("an incident was opened while we waited for its group")
+        joining: ByIncident = {}
+        opening: dict[GroupId | int, list[Problem]] = {}
+        for place, problem in enumerate(new):
+            group_id = problem.group.id
+            there = found.get(group_id)
+            if there is not None:
                 joining.setdefault(there, []).append(problem)
             else:
-                opening.setdefault(group if group.grouping_key else problem.key, []).append(problem)
-        opened = self._open(opening.values(), groups)
+                opening.setdefault(group_id if problem.group.grouping_key else place, []).append(problem)
+        return joining, list(opening.values())
+
+    def _lock_incidents(
+        self,
+        joining: ByIncident,
+        repeated: list[Problem],
+        refired: list[Problem],
+        answered: list[Problem],
+    ) -> None:
+        """Read the incidents concerned, and lock those to which something happens.
+
+        Incidents of mere repeats are only read, so a storm locks none. Those that get alerts are locked
+        against being resolved, together with other batches, unless one of all must change: then all are
+        locked for this batch alone, as a lock that is raised later could deadlock.
+        """
+        there = _by_incident([*repeated, *refired, *answered])
+        self.rows = bulk.read({*joining, *there})
+        changing = {p.current.incident_id for p in [*refired, *answered]}
+        changing |= {incident for incident in joining if self._is_told(incident)}
+        for problems_of in (joining, there):
+            changing |= {
+                incident for incident, problems in problems_of.items() if self._is_worse(incident, problems)
+            }
+        if changing:
+            locked = lifecycle.lock(map(UUID, {*changing, *joining}))
+            self.locked = {incident.id_text: incident for incident in locked}
+            over = any(self.locked[incident].is_resolved for incident in joining)
+        else:
+            over = any(row.status == Status.RESOLVED for row in bulk.read(joining, share=True).values())
+        if over:
+            raise store.Changed("an incident was resolved before its new alerts were stored")
+
+    def _is_told(self, incident: str) -> bool:
+        """Whether the timeline tells of what fires now; see ENTRIES_ONE_BY_ONE."""
+        row = self.rows[incident]
+        return row.alert_entries < ENTRIES_ONE_BY_ONE or row.last_alert_at < self.now - ENTRY_INTERVAL
+
+    def _is_worse(self, incident: str, problems: list[Problem]) -> bool:
+        return any(p.is_firing for p in problems) and _worst(problems) < RANKS[self.rows[incident].severity]
+
+    # What changes
+
+    def _open(self, opening: list[list[Problem]]) -> dict[Incident, list[Problem]]:
+        """Open an incident for each list of problems."""
+        if not opening:
+            return {}
+        opened = {
+            Incident(
+                service=problems[0].arrival.service,
+                title=problems[0].event.title,
+                severity=SEVERITIES[_worst(problems)],
+                grouping_key=problems[0].group.grouping_key,
+                opened_at=self.now,
+                last_alert_at=self.now,
+            ): problems
+            for problems in opening
+        }
+        lifecycle.open_incidents(
+            list(opened),
+            actor={incident.pk: _actor(problems) for incident, problems in opened.items()},
+            details={incident.pk: _named(problems) for incident, problems in opened.items()},
+        )
+        return opened
+
+    def _store_new(self, joining: ByIncident, opened: dict[Incident, list[Problem]]) -> None:
+        placed = [(problem, incident) for incident, problems in joining.items() for problem in problems]
+        placed += [
+            (problem, incident.id_text) for incident, problems in opened.items() for problem in problems
+        ]
         store.insert(
             [
                 store.NewAlert(
-                    id=uuid7(),
-                    integration_id=problem.integration.pk,
-                    incident_id=incident_id,
-                    dedup_key=problem.event.dedup_key,
-                    **_described(problem),
+                    alert_id,
+                    problem.arrival.integration.id_text,
+                    incident,
+                    problem.event.dedup_key,
+                    *_described(problem),
                 )
-                for incident_id, problems in [*joining.items(), *opened.items()]
-                for problem in problems
+                for alert_id, (problem, incident) in zip(uuid7_texts(len(placed)), placed, strict=True)
             ],
             now=self.now,
         )
-        for incident_id, problems in opened.items():
-            self._done(problems, Outcome.OPENED, self.incidents[incident_id])
-        self._touch(joining, Kind.ALERT_ADDED)
+        for incident, problems in opened.items():
+            self._done(problems, Outcome.OPENED, incident.number)
+        self._fires(joining, Kind.ALERT_ADDED)
         for incident_id, problems in joining.items():
-            self._done(problems, Outcome.JOINED, self.incidents[incident_id])
+            self._done(problems, Outcome.JOINED, self.rows[incident_id].number)
 
-    def _open(self, opening: Iterable[list[Problem]], groups: dict[Key, Group]) -> dict[UUID, list[Problem]]:
-        """Open an incident for each list of problems; returns the lists by their incident's id."""
-        opened: dict[UUID, list[Problem]] = {}
-        by_integration: dict[Integration, list[Incident]] = {}
-        for problems in opening:
-            first = problems[0]
-            incident = Incident(
-                service=first.integration.service,
-                title=first.event.title,
-                severity=_worst(problems),
-                grouping_key=groups[first.key].grouping_key,
-                opened_at=self.now,
-                last_alert_at=self.now,
-            )
-            opened[incident.pk] = problems
-            self.incidents[incident.pk] = incident
-            by_integration.setdefault(first.integration, []).append(incident)
-        for integration, incidents in by_integration.items():
-            lifecycle.open_incidents(
-                incidents,
-                actor=_actor(integration),
-                details={incident.pk: _named(opened[incident.pk]) for incident in incidents},
-            )
-        return opened
-
-    def _fire_again(self, problems: list[Problem]) -> None:
-        refired: dict[UUID, list[Problem]] = {}
-        repeated: dict[UUID, list[Problem]] = {}
-        for problem in problems:
-            alert = self.current[problem.key]
-            kind = repeated if alert.status == AlertStatus.FIRING else refired
-            kind.setdefault(alert.incident_id, []).append(problem)
+    def _fire_again(self, repeated: list[Problem], refired: list[Problem]) -> None:
         store.fire_again(
             [
-                store.FiredAgain(
-                    id=self.current[problem.key].id,
-                    status=self.current[problem.key].status,
-                    **_described(problem),
-                )
-                for problem in problems
+                store.FiredAgain(problem.current.id, problem.current.status, *_described(problem))
+                for problem in [*repeated, *refired]
             ],
             now=self.now,
         )
-        self._touch(refired, Kind.ALERT_REFIRED)
-        for incident_id, again in refired.items():
-            self._done(again, Outcome.REFIRED, self.incidents[incident_id])
-        for incident_id, again in repeated.items():
-            incident = self.incidents[incident_id]
-            self._raise_severity(incident, again)
-            rooms.publish_incident(incident, "alert.updated")
-            self._done(again, Outcome.REPEATED, incident)
+        again = _by_incident(refired)
+        self._fires(again, Kind.ALERT_REFIRED)
+        for incident, problems in again.items():
+            self._done(problems, Outcome.REFIRED, self.rows[incident].number)
+        there = _by_incident(repeated)
+        self._raise_severities(there)
+        rooms.publish_alerts([self.rows[incident] for incident in there])
+        for incident, problems in there.items():
+            self._done(problems, Outcome.REPEATED, self.rows[incident].number)
 
-    def _touch(self, problems_of: dict[UUID, list[Problem]], kind: Kind) -> None:
-        """Tell incidents of their new alerts, and that they are not over yet."""
+    def _fires(self, problems_of: ByIncident, kind: Kind) -> None:
+        """Tell incidents of alerts that fire now, and that they are not over yet."""
         if not problems_of:
             return
-        Incident.objects.filter(pk__in=problems_of).update(last_alert_at=self.now, updated_at=self.now)
-        self._record(kind, problems_of)
-        for incident_id, problems in problems_of.items():
-            self._raise_severity(self.incidents[incident_id], problems)
+        told = {incident: ps for incident, ps in problems_of.items() if self._is_told(incident)}
+        many = (
+            [i for i in told if self.rows[i].alert_entries >= ENTRIES_ONE_BY_ONE]
+            if kind == Kind.ALERT_ADDED
+            else []
+        )
+        self._record(kind, told, counts=store.new_alerts(many) if many else {})
+        if told:
+            bulk.told(told, now=self.now)
+        rooms.publish_alerts([self.rows[incident] for incident in problems_of.keys() - told.keys()])
+        self._raise_severities(problems_of)
 
-    def _record(self, kind: Kind, problems_of: dict[UUID, list[Problem]]) -> None:
+    def _record(self, kind: Kind, problems_of: ByIncident, counts: dict[str, int]) -> None:
         timeline.record_all(
             timeline.entry(
-                self.incidents[incident_id],
+                self.locked[incident],
                 kind,
-                actor=_actor(problems[0].integration),
+                actor=_actor(problems),
                 at=self.now,
-                **_named(problems),
+                **{**_named(problems), "count": counts.get(incident, len(problems))},
             )
-            for incident_id, problems in problems_of.items()
+            for incident, problems in problems_of.items()
         )
 
-    def _raise_severity(self, incident: Incident, problems: list[Problem]) -> None:
-        worst = _worst(problems)
-        if worst.rank < Severity(incident.severity).rank:
-            lifecycle.set_severities([(incident, worst)], actor=_actor(problems[0].integration))
+    def _raise_severities(self, problems_of: ByIncident) -> None:
+        worse = {i: problems for i, problems in problems_of.items() if self._is_worse(i, problems)}
+        lifecycle.set_severities(
+            [(self.locked[incident], SEVERITIES[_worst(problems)]) for incident, problems in worse.items()],
+            actor={self.locked[incident].pk: _actor(problems) for incident, problems in worse.items()},
+        )
 
-    def _resolve(self) -> None:
-        resolved: dict[UUID, list[Problem]] = {}
-        for problem in self.resolving:
-            alert = self.current.get(problem.key)
-            if alert is None or alert.status == AlertStatus.RESOLVED:
-                incident = self.incidents[alert.incident_id] if alert else None
-                self._done([problem], Outcome.IGNORED, incident)
-            else:
-                resolved.setdefault(alert.incident_id, []).append(problem)
-        if not resolved:
+    def _acknowledge(self, problems_of: ByIncident) -> None:
+        """The incidents of alerts that somebody acknowledged over there are acknowledged here."""
+        lifecycle.acknowledge_locked(
+            [self.locked[incident] for incident in problems_of],
+            actor={self.locked[incident].pk: _actor(problems) for incident, problems in problems_of.items()},
+        )
+        for incident, problems in problems_of.items():
+            self._done(problems, Outcome.ACKNOWLEDGED, self.rows[incident].number)
+
+    def _resolve(self, problems_of: ByIncident) -> None:
+        if not problems_of:
             return
-        store.resolve([self.current[p.key].id for ps in resolved.values() for p in ps], now=self.now)
-        still_firing = set(
-            Alert.objects.filter(incident__in=resolved, status=AlertStatus.FIRING).values_list(
-                "incident", flat=True
-            )
+        store.resolve([p.current.id for problems in problems_of.values() for p in problems], now=self.now)
+        self._record(Kind.ALERT_RESOLVED, problems_of, counts={})
+        still_firing = store.still_firing(problems_of)
+        over = {
+            incident: problems
+            for incident, problems in problems_of.items()
+            if incident not in still_firing and self.locked[incident].service.resolves_with_alerts
+        }
+        lifecycle.resolve_locked(
+            [self.locked[incident] for incident in over],
+            actor={self.locked[incident].pk: _actor(problems) for incident, problems in over.items()},
         )
-        self._record(Kind.ALERT_RESOLVED, resolved)
-        over: dict[Integration, list[Incident]] = {}
-        for incident_id, problems in resolved.items():
-            incident = self.incidents[incident_id]
-            if incident.service.resolves_with_alerts and incident_id not in still_firing:
-                over.setdefault(problems[0].integration, []).append(incident)
-            self._done(problems, Outcome.RESOLVED, incident)
-        for integration, incidents in over.items():
-            lifecycle.resolve_locked(incidents, actor=_actor(integration))
+        for incident, problems in problems_of.items():
+            self._done(problems, Outcome.RESOLVED, self.rows[incident].number)
 
-    def _done(self, problems: list[Problem], outcome: Outcome, incident: Incident | None) -> None:
-        number = incident.number if incident else None
+    def _done(self, problems: list[Problem], outcome: Outcome, incident: int | None) -> None:
         for problem in problems:
-            repeated = Outcome.REPEATED if problem.is_firing else Outcome.IGNORED
-            for place, index in enumerate(problem.indexes):
-                self.results[index] = Result(problem.event.dedup_key, repeated if place else outcome, number)
+            dedup_key = problem.event.dedup_key
+            first, *more = problem.indexes
+            self.results[first] = Result(dedup_key, outcome, incident)
+            for index in more:
+                repeated = Outcome.REPEATED if problem.is_firing else Outcome.IGNORED
+                self.results[index] = Result(dedup_key, repeated, incident)
 
 
-def _actor(integration: Integration) -> Actor:
-    return Actor.integration(integration.name, via=integration.source)
+def _by_incident(problems: Iterable[Problem]) -> ByIncident:
+    """Problems whose alerts are there, by the id of their incident."""
+    found: ByIncident = {}
+    for problem in problems:
+        found.setdefault(problem.current.incident_id, []).append(problem)
+    return found
 
 
-def _worst(problems: Iterable[Problem]) -> Severity:
-    return min((problem.severity for problem in problems), key=lambda severity: severity.rank)
+def _actor(problems: list[Problem]) -> Actor:
+    """Who says so: the integration, and for whom where it tells."""
+    integration, by = problems[0].arrival.integration, problems[0].event.by
+    return Actor.integration(f"{by} ({integration.name})" if by else integration.name, via=integration.source)
+
+
+def _worst(problems: Iterable[Problem]) -> int:
+    """The rank of the worst severity."""
+    return min(problem.rank for problem in problems)
 
 
 def _named(problems: list[Problem]) -> dict[str, Any]:
@@ -368,13 +365,8 @@ def _named(problems: list[Problem]) -> dict[str, Any]:
     return {"count": len(problems), "titles": [p.event.title for p in problems[:TITLES_IN_ENTRY]]}
 
 
-def _described(problem: Problem) -> dict[str, Any]:
+def _described(problem: Problem) -> tuple[Any, ...]:
+    """The last columns of an alert's row."""
     event = problem.event
-    return {
-        "title": event.title,
-        "severity": event.severity,
-        "source": event.source,
-        "labels": event.labels,
-        "metadata": event.metadata,
-        "count": len(problem.arrivals),
-    }
+    severity = SEVERITIES[problem.rank]
+    return event.title, severity, event.source, event.labels, event.metadata, len(problem.indexes)

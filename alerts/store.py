@@ -1,32 +1,32 @@
-"""The alerts table's bulk statements: one JSON parameter for each, whatever the size of the batch."""
+"""The alerts table's bulk statements. Ids are text here: see openalert.sql."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple
 
 import msgspec
-from django.db import connection
 
-Key = tuple[UUID, str]
+from openalert import sql
+
+from .problems import Key
 
 
 class Changed(Exception):
     """Another transaction has changed what this one has read: start over."""
 
 
-class CurrentAlert(msgspec.Struct, frozen=True):
+class CurrentAlert(NamedTuple):
     """The current alert of a key as it was when read."""
 
-    id: UUID
+    id: str
     status: str
-    incident_id: UUID
+    incident_id: str
 
 
-class NewAlert(msgspec.Struct, frozen=True, kw_only=True):
-    id: UUID
-    integration_id: UUID
-    incident_id: UUID
+class NewAlert(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    integration_id: str
+    incident_id: str
     dedup_key: str
     title: str
     severity: str
@@ -36,10 +36,10 @@ class NewAlert(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-class FiredAgain(msgspec.Struct, frozen=True, kw_only=True):
+class FiredAgain(msgspec.Struct, frozen=True, gc=False):
     """`status` is what the alert must still have; `count` is added to its own."""
 
-    id: UUID
+    id: str
     status: str
     title: str
     severity: str
@@ -50,10 +50,9 @@ class FiredAgain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CURRENT = """
-SELECT k.integration_id, k.dedup_key, a.id, a.status, a.incident_id
-FROM json_to_recordset(%s::json) AS k(integration_id uuid, dedup_key text)
-JOIN alerts_alert a
-  ON a.integration_id = k.integration_id AND a.dedup_key = k.dedup_key AND a.is_current
+SELECT k.n, a.id::text, a.status, a.incident_id::text
+FROM json_to_recordset(%s::json) AS k(n int, i uuid, k text)
+JOIN alerts_alert a ON a.integration_id = k.i AND a.dedup_key = k.k AND a.is_current
 """
 
 INSERT = """
@@ -88,48 +87,61 @@ WHERE a.id = k.id
 RESOLVE = """
 WITH locked AS MATERIALIZED (
     SELECT id FROM alerts_alert
-    WHERE id = ANY(%s) AND is_current AND status = 'firing'
+    WHERE id = ANY(%s::uuid[]) AND is_current AND status = 'firing'
     ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE alerts_alert a SET status = 'resolved', resolved_at = %s, updated_at = now()
 FROM locked WHERE a.id = locked.id
 """
 
+SINCE = """
+SELECT a.incident_id::text, count(*)
+FROM incidents_incident i JOIN alerts_alert a ON a.incident_id = i.id AND a.first_fired_at > i.last_alert_at
+WHERE i.id = ANY(%s::uuid[]) GROUP BY a.incident_id
+"""
 
-def current(keys: Iterable[Key]) -> dict[Key, CurrentAlert]:
-    """The current alerts of the keys, without a lock."""
-    wanted = [{"integration_id": integration, "dedup_key": dedup_key} for integration, dedup_key in keys]
-    if not wanted:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(CURRENT, [_json(wanted)])
-        return {(row[0], row[1]): CurrentAlert(*row[2:]) for row in cursor.fetchall()}
+STILL_FIRING = """
+SELECT DISTINCT incident_id::text FROM alerts_alert WHERE incident_id = ANY(%s::uuid[]) AND status = 'firing'
+"""
+
+
+def current(keys: Sequence[Key]) -> list[tuple[int, CurrentAlert]]:
+    """The current alerts of the keys, without a lock, each with its key's place in the list."""
+    if not keys:
+        return []
+    wanted = [{"n": place, "i": integration, "k": key} for place, (integration, key) in enumerate(keys)]
+    return [(row[0], CurrentAlert(*row[1:])) for row in sql.fetch(CURRENT, [sql.as_json(wanted)])]
 
 
 def insert(alerts: Sequence[NewAlert], *, now: datetime) -> None:
     """Write new alerts. Raises Changed when another transaction has stored one of them."""
     if alerts:
-        _execute(INSERT, [now, now, _json(alerts)], expected=len(alerts))
+        _write(INSERT, [now, now, sql.as_json(alerts)], expected=len(alerts))
 
 
 def fire_again(alerts: Sequence[FiredAgain], *, now: datetime) -> None:
     """Count alerts that fire again. Raises Changed when one is no longer as it was."""
     if alerts:
-        _execute(FIRE_AGAIN, [_json(alerts), now], expected=len(alerts))
+        _write(FIRE_AGAIN, [sql.as_json(alerts), now], expected=len(alerts))
 
 
-def resolve(ids: Sequence[UUID], *, now: datetime) -> None:
+def resolve(ids: Sequence[str], *, now: datetime) -> None:
     """Close firing alerts. Raises Changed when one is no longer firing."""
     if ids:
-        _execute(RESOLVE, [list(ids), now], expected=len(ids))
+        _write(RESOLVE, [sql.as_array(ids), now], expected=len(ids))
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def still_firing(incident_ids: Iterable[str]) -> set[str]:
+    """Which of the incidents have a firing alert."""
+    return {row[0] for row in sql.fetch(STILL_FIRING, [sql.as_array(incident_ids)])}
 
 
-def _execute(statement: str, parameters: list[Any], *, expected: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        if cursor.rowcount != expected:
-            raise Changed(f"{cursor.rowcount} of {expected} alerts were as expected")
+def new_alerts(incident_ids: Iterable[str]) -> dict[str, int]:
+    """How many alerts each of the incidents got since its `last_alert_at`."""
+    return dict(sql.fetch(SINCE, [sql.as_array(incident_ids)]))
+
+
+def _write(statement: str, parameters: list[Any], *, expected: int) -> None:
+    written = sql.execute(statement, parameters)
+    if written != expected:
+        raise Changed(f"{written} of {expected} alerts were as expected")

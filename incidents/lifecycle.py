@@ -1,6 +1,6 @@
 """Every change of an incident: lock, check, write, tell. Nothing else writes incidents."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,6 +16,13 @@ from .models import Incident, TimelineEntry
 from .timeline import SYSTEM, Actor
 
 WAKE_BATCH = 200
+
+# Who did something to several incidents: one for all of them, or each one's own, by the incident's id.
+Actors = Actor | Mapping[UUID, Actor]
+
+
+def _of(actor: Actors, incident: Incident) -> Actor:
+    return actor if isinstance(actor, Actor) else actor[incident.pk]
 
 
 def lock(incident_ids: Iterable[UUID]) -> list[Incident]:
@@ -40,9 +47,9 @@ def lock_one(incident_id: UUID) -> Incident:
     )
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def open_incidents(
-    incidents: list[Incident], *, actor: Actor, details: dict[UUID, dict[str, object]] | None = None
+    incidents: list[Incident], *, actor: Actors, details: dict[UUID, dict[str, object]] | None = None
 ) -> list[Incident]:
     """Write new incidents in one statement and tell: escalations are armed in this transaction.
 
@@ -58,7 +65,7 @@ def open_incidents(
         timeline.entry(
             incident,
             Kind.OPENED,
-            actor=actor,
+            actor=_of(actor, incident),
             at=incident.opened_at,
             severity=incident.severity,
             **(details or {}).get(incident.pk, {}),
@@ -96,7 +103,7 @@ def acknowledge(*, incident_id: UUID, actor: Actor) -> Incident:
     return incident
 
 
-def acknowledge_locked(incidents: list[Incident], *, actor: Actor) -> None:
+def acknowledge_locked(incidents: list[Incident], *, actor: Actors) -> None:
     """Acknowledge incidents whose rows the caller has locked; those that are already stay as they are.
 
     Raises InvalidTransition if one is resolved.
@@ -104,14 +111,17 @@ def acknowledge_locked(incidents: list[Incident], *, actor: Actor) -> None:
     now = timezone.now()
     changed = [incident for incident in incidents if incident.status != Status.ACKNOWLEDGED]
     for incident in changed:
-        incident.move_to(Status.ACKNOWLEDGED, at=now, by=actor.user)
+        by = _of(actor, incident).user
+        incident.move_to(Status.ACKNOWLEDGED, at=now, by=by)
         if incident.assigned_to_id is None:
-            incident.assigned_to = actor.user
+            incident.assigned_to = by
         incident.updated_at = now
     if changed:
         fields = ["status", "snoozed_until", "acknowledged_at", "acknowledged_by", "assigned_to"]
         Incident.objects.bulk_update(changed, [*fields, "updated_at"])
-        timeline.record_all(timeline.entry(i, Kind.ACKNOWLEDGED, actor=actor, at=now) for i in changed)
+        timeline.record_all(
+            timeline.entry(i, Kind.ACKNOWLEDGED, actor=_of(actor, i), at=now) for i in changed
+        )
         signals.incidents_acknowledged.send(sender=Incident, incidents=changed, actor=actor)
 
 
@@ -180,18 +190,18 @@ def resolve(*, incident_id: UUID, actor: Actor) -> Incident:
         return incident
 
 
-def resolve_locked(incidents: list[Incident], *, actor: Actor) -> None:
+def resolve_locked(incidents: list[Incident], *, actor: Actors) -> None:
     """Resolve incidents whose rows the caller has locked; those that are resolved already stay as they are."""
     now = timezone.now()
     changed = [incident for incident in incidents if incident.status != Status.RESOLVED]
     for incident in changed:
-        incident.move_to(Status.RESOLVED, at=now, by=actor.user)
+        incident.move_to(Status.RESOLVED, at=now, by=_of(actor, incident).user)
         incident.updated_at = now
     if changed:
         Incident.objects.bulk_update(
             changed, ["status", "snoozed_until", "resolved_at", "resolved_by", "updated_at"]
         )
-        timeline.record_all(timeline.entry(i, Kind.RESOLVED, actor=actor, at=now) for i in changed)
+        timeline.record_all(timeline.entry(i, Kind.RESOLVED, actor=_of(actor, i), at=now) for i in changed)
         signals.incidents_resolved.send(sender=Incident, incidents=changed, actor=actor)
 
 
@@ -222,7 +232,7 @@ def change_severity(*, incident_id: UUID, severity: Severity, actor: Actor) -> I
     return incident
 
 
-def set_severities(changes: list[tuple[Incident, Severity]], *, actor: Actor) -> None:
+def set_severities(changes: list[tuple[Incident, Severity]], *, actor: Actors) -> None:
     """Set the severities of incidents whose rows the caller has locked; the same ones change nothing."""
     now = timezone.now()
     changes = [(incident, after) for incident, after in changes if incident.severity != after]
@@ -230,7 +240,8 @@ def set_severities(changes: list[tuple[Incident, Severity]], *, actor: Actor) ->
     for incident, after in changes:
         before, incident.severity, incident.updated_at = incident.severity, after, now
         told = {"before": before, "after": after}
-        entries.append(timeline.entry(incident, Kind.SEVERITY_CHANGED, actor=actor, at=now, **told))
+        by = _of(actor, incident)
+        entries.append(timeline.entry(incident, Kind.SEVERITY_CHANGED, actor=by, at=now, **told))
     if changes:
         changed = [incident for incident, _ in changes]
         Incident.objects.bulk_update(changed, ["severity", "updated_at"])

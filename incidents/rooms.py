@@ -10,7 +10,7 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from uuid import UUID
 from channels.layers import get_channel_layer
 from django.db import transaction
 
+from .bulk import IncidentRow
 from .enums import Kind
 from .models import Incident, TimelineEntry
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 MESSAGE_TYPE = "room.event"  # handled by incidents.consumers.LiveConsumer.room_event
 PUBLISH_TIMEOUT_SECONDS = 5
 MAX_WAITING = 10_000
+SOON_SECONDS = 1.0
 
 EVENTS: dict[Kind, str] = {
     Kind.OPENED: "incident.opened",
@@ -81,6 +83,29 @@ def publish_incident(incident: Incident, kind: str, **data: Any) -> None:
     transaction.on_commit(send, robust=True)
 
 
+def publish_alerts(incidents: Sequence[IncidentRow]) -> None:
+    """Publish, when the transaction commits, that alerts of the incidents fired and the timeline says nothing.
+
+    In a storm that is said often: a room hears of each incident at most once in SOON_SECONDS.
+    """
+    if not incidents:
+        return
+
+    def send() -> None:
+        for incident in incidents:
+            rooms = [f"incident:{incident.id}", f"service:{incident.service_id}", f"team:{incident.team_id}"]
+            summary = {
+                "incident_id": incident.id,
+                "number": incident.number,
+                "title": incident.title,
+                "severity": incident.severity,
+                "status": incident.status,
+            }
+            publisher.send_soon(incident.id, rooms, "alert.updated", summary)
+
+    transaction.on_commit(send, robust=True)
+
+
 def publish_to_user(user_id: UUID, kind: str, data: dict[str, Any]) -> None:
     """Publish to one person's open pages, when the transaction commits."""
     transaction.on_commit(partial(publisher.send, [f"user:{user_id}"], kind, data), robust=True)
@@ -98,12 +123,29 @@ class Publisher:
         self._pid: int | None = None
         self._loop: asyncio.AbstractEventLoop
         self._queue: asyncio.Queue[tuple[list[str], dict[str, Any]]]
+        self._soon_lock = threading.Lock()
+        self._soon: dict[str, tuple[list[str], str, dict[str, Any]]] = {}
 
     def send(self, rooms: list[str], kind: str, data: dict[str, Any]) -> None:
         """Queue one message for each of `rooms`; returns at once and never raises for Redis' sake."""
         self._ensure_running()
         messages = (rooms, {"type": MESSAGE_TYPE, "kind": kind, "data": data})
         self._loop.call_soon_threadsafe(self._put, messages)
+
+    def send_soon(self, what: str, rooms: list[str], kind: str, data: dict[str, Any]) -> None:
+        """Queue a message that replaces one about the same thing which still waits. Returns at once."""
+        with self._soon_lock:
+            is_first = not self._soon
+            self._soon[what] = (rooms, kind, data)
+        if is_first:
+            self._ensure_running()
+            self._loop.call_soon_threadsafe(self._loop.call_later, SOON_SECONDS, self._send_those_due)
+
+    def _send_those_due(self) -> None:
+        with self._soon_lock:
+            due, self._soon = self._soon, {}
+        for rooms, kind, data in due.values():
+            self._put((rooms, {"type": MESSAGE_TYPE, "kind": kind, "data": data}))
 
     def flush(self, timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS) -> None:
         """Wait until everything queued before has been handed over, or the time is up."""

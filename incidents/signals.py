@@ -1,6 +1,6 @@
 """Facts about incidents, told inside the transaction that made them.
 
-Each is sent with `incidents` (a list of Incident, rows locked) and `actor` (incidents.timeline.Actor).
+Each is sent with `incidents` (a list of Incident, rows locked) and `actor` (incidents.lifecycle.Actors).
 Receivers write rows only: one that fails rolls the transition back.
 """
 

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from openalert.ids import uuid7
 
@@ -15,3 +16,8 @@ class BaseModel(models.Model):
 
     class Meta:
         abstract = True
+
+    @cached_property
+    def id_text(self) -> str:
+        """The id as PostgreSQL writes it, made once."""
+        return str(self.pk)

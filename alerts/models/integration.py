@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
@@ -88,6 +89,10 @@ class Integration(BaseModel):
         super().clean()
         if self.grouping == Grouping.LABELS and not self.grouping_labels:
             raise ValidationError({"grouping_labels": "Name at least one label to group by."})
+
+    @property
+    def grouping_window(self) -> timedelta:
+        return timedelta(minutes=self.grouping_window_minutes)
 
     @staticmethod
     def hash_key(key: str) -> str:
