@@ -4,14 +4,17 @@
 the alerts are stored, their incidents open and the escalations armed. If a list holds alerts that cannot be
 taken, the others are stored all the same, and the answer is an error with each fault's index: a 2xx means
 that everything was taken. Every other answer means that nothing was stored.
+
+What Django's middleware does for other requests is done here: the limit of the body, the security headers,
+the correlation id.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from http import HTTPStatus
+from typing import Any, TypeVar
 
 import msgspec
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
@@ -21,21 +24,27 @@ from django.db import connection
 from openalert import correlation_id
 from openalert.exceptions import OpenAlertError
 
-from . import intake
 from .addresses import is_intake, read_address
+from .bodies import read_body
+from .committer import Committer, Full, Stored
 from .events import AlertEvent, EventFault
 from .exceptions import MissingKey
 from .formats import FORMATS, base
 from .formats.base import Answer, Format, Request, Taken
-from .keys import authenticate
+from .intake import Result
+from .keys import IntegrationChanged, KeyCache, authenticate, check
+from .models import Integration
+from .problems import Arrival
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 1024 * 1024
-WORKERS = 8
-# What waits for a worker is held in memory; beyond this the sender is asked to come back.
+# For what must not hold up the event loop: keys not seen before, signatures, handshakes.
+WORKERS = 4
 MAX_WAITING = 500
-RETRY_AFTER_SECONDS = "5"
+MAX_TRIES = 3
+RETRY_AFTER_SECONDS = b"5"
+
+T = TypeVar("T")
 
 
 class Refused(OpenAlertError):
@@ -59,126 +68,158 @@ def takes(scope: HTTPScope) -> bool:
 
 
 class Door:
-    """The ASGI application; holds the threads in which the database is used."""
+    """The ASGI application, for one event loop."""
 
     def __init__(self) -> None:
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="intake")
+        self._committer = Committer()
+        self._keys = KeyCache()
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="intake-door")
         self._waiting = 0
 
     async def __call__(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request_id = correlation_id.accept_or_make(headers.get(correlation_id.HEADER.lower()))
+        request_id = correlation_id.accept_or_make(headers.get("x-correlation-id"))
         method, path = scope["method"], scope["path"]
-        address = read_address(method, path)
-        format = FORMATS.get(address.source) if address else None
+        source, key, tail = read_address(method, path) or (None, "", "")
+        format = FORMATS.get(source) if source else None
         request = Request(
             method=method,
             path=path,
             headers=headers,
-            body=b"",
             correlation_id=request_id,
-            key=address.key if address else "",
-            tail=address.tail if address else "",
+            key=key,
+            tail=tail,
             query=scope["query_string"].decode("latin-1"),
         )
-        refuse = format.refuse if format else base.refuse
         try:
-            if format is None or request.tail not in format.tails:
+            if format is None or tail not in format.tails:
                 raise Refused(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
             if method not in format.methods:
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Send alerts by POST.")
-            request = replace(request, body=await _body(receive, headers))
+            request.body = await read_body(receive, headers)
             answer = await self._take(format, request)
         except Exception as failure:
-            answer = refuse(request, _named(failure))
-        await _respond(send, answer, request_id, allow=format.methods if format else ())
+            answer = (format.refuse if format else base.refuse)(request, _named(failure))
+        await _respond(send, answer, request_id, format)
 
     async def _take(self, format: Format, request: Request) -> Answer:
+        """Check the key, read the body and store what is in it.
+
+        Raises OpenAlertError, Full and django.db.Error; then nothing is stored.
+        """
+        payload: Any = None
+        # A stranger's body is not parsed, unless the key is in it.
+        key = format.key(request, payload) if not format.key_is_in_payload else ""
+        if key:
+            await self._integration(key, format)
+        payload = format.decode(request.body, request.headers)
+        key = key or format.key(request, payload)
+        if not key:
+            raise MissingKey
+        for _ in range(MAX_TRIES):
+            integration = await self._integration(key, format)
+            if format.check and (early := await self._in_thread(format.check, request, payload, integration)):
+                return early
+            read = self._reader(format, integration)(payload, request.headers)
+            events = [event for event in read if isinstance(event, AlertEvent)]
+            if not events:
+                return format.answer(request, Taken([], [f for f in read if isinstance(f, EventFault)]))
+            try:
+                stored = await self._committer.store([Arrival(integration, event) for event in events])
+            except IntegrationChanged:
+                self._keys.forget(key)
+                continue
+            return format.answer(request, _taken(read, stored))
+        raise Unavailable("The integration is being changed.")
+
+    async def _integration(self, key: str, format: Format) -> Integration:
+        integration = self._keys.get(key)
+        if integration is None:
+            integration = await self._in_thread(authenticate, key)
+            self._keys.remember(key, integration)
+        check(integration, format.source)
+        return integration
+
+    @staticmethod
+    def _reader(format: Format, integration: Integration) -> base.Reader:
+        if integration.reader is None:
+            integration.reader = format.reader(integration)
+        return integration.reader
+
+    async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
         if self._waiting >= MAX_WAITING:
-            raise Unavailable("Too many requests are waiting.")
+            raise Full
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._workers, take, format, request)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._workers, _with_connection, function, args
+            )
         finally:
             self._waiting -= 1
 
 
-def take(format: Format, request: Request) -> Answer:
-    """Check the key, read the body and store what is in it.
-
-    Raises OpenAlertError and django.db.Error; then nothing is stored.
-    """
+def _with_connection(function: Callable[..., T], args: tuple[Any, ...]) -> T:
     try:
-        payload = format.decode(request.body, request.headers)
-        key = format.key(request, payload)
-        if not key:
-            raise MissingKey
-        integration = authenticate(key, format.source)
-        if format.check and (early := format.check(request, payload, integration)):
-            return early
-        read = format.reader(integration)(payload, request.headers)
-        events = [event for event in read if isinstance(event, AlertEvent)]
-        faults = [fault for fault in read if isinstance(fault, EventFault)]
-        results = intake.ingest([intake.Arrival(integration, event) for event in events]) if events else []
-        return format.answer(request, Taken(results, faults))
+        return function(*args)
     finally:
         connection.close()  # back to the pool: these threads outlive the request
 
 
-async def _body(receive: ASGIReceiveCallable, headers: Mapping[str, str]) -> bytes:
-    """The request's body. Raises Refused when it is larger than the limit, or breaks off."""
-    too_large = Refused(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "too_large",
-        f"The body may have at most {MAX_BODY_BYTES} bytes; send the alerts in several requests.",
-    )
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
-        raise too_large
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(HTTPStatus.BAD_REQUEST, "incomplete", "The body broke off.")
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large
-        if not message.get("more_body", False):
-            return bytes(body)
+def _taken(read: list[AlertEvent | EventFault], stored: Stored) -> Taken:
+    """What became of a request; faults that the database found get their place in the request."""
+    results = [outcome for outcome in stored if isinstance(outcome, Result)]
+    faults = [fault for fault in read if isinstance(fault, EventFault)]
+    if len(results) < len(stored):
+        places = [place for place, item in enumerate(read) if isinstance(item, AlertEvent)]
+        faults += [
+            msgspec.structs.replace(outcome, index=place if len(read) > 1 else None)
+            for place, outcome in zip(places, stored, strict=True)
+            if isinstance(outcome, EventFault)
+        ]
+    return Taken(results, faults)
 
 
 def _named(failure: Exception) -> OpenAlertError:
     if isinstance(failure, OpenAlertError):
         return failure
+    if isinstance(failure, Full):
+        return Unavailable("Too many requests are waiting.")
     if isinstance(failure, DatabaseError):
-        logger.exception("intake: the database did not take a request", exc_info=failure)
+        logger.error("intake: the database did not take a request", exc_info=failure)
         return Unavailable("The database did not take it.")
-    logger.exception("intake: a request failed", exc_info=failure)
+    logger.error("intake: a request failed", exc_info=failure)
     return Refused(
         HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Something went wrong on our side; nothing was stored."
     )
 
 
-async def _respond(send: ASGISendCallable, answer: Answer, request_id: str, *, allow: Sequence[str]) -> None:
+async def _respond(send: ASGISendCallable, answer: Answer, request_id: str, format: Format | None) -> None:
     body = answer.body
-    headers = {correlation_id.HEADER.lower(): request_id, "x-content-type-options": "nosniff"}
+    headers = [
+        (b"x-correlation-id", request_id.encode("latin-1")),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+    ]
     if not isinstance(body, bytes):
-        headers["content-type"] = "application/json"
+        headers.append((b"content-type", b"application/json"))
         body = b"" if body is None else msgspec.json.encode(body)
-    headers |= {"content-length": str(len(body)), "cache-control": "no-store"}
-    if answer.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        headers["retry-after"] = RETRY_AFTER_SECONDS
-    elif answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["allow"] = ", ".join(allow)
-    elif answer.status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
-    headers |= answer.headers
+    headers.append((b"content-length", b"%d" % len(body)))
+    if answer.status >= HTTPStatus.UNAUTHORIZED:
+        headers += _headers_of(answer.status, format)
+    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-            "trailers": False,
-        }
+        {"type": "http.response.start", "status": answer.status, "headers": headers, "trailers": False}
     )
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _headers_of(status: int, format: Format | None) -> list[tuple[bytes, bytes]]:
+    """What a refusal has to say besides."""
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return [(b"www-authenticate", b"Bearer")]
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return [(b"allow", ", ".join(format.methods if format else ()).encode())]
+        case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:
+            return [(b"retry-after", RETRY_AFTER_SECONDS)]
+    return []

@@ -13,7 +13,7 @@ MAX_TITLE = 1024
 MAX_SOURCE = 255
 
 
-class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
+class AlertEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that a monitoring system says about one of its problems.
 
     `name` is the alert's kind (Prometheus: alertname), for grouping; `labels` are its dimensions; `metadata`

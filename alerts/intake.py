@@ -26,7 +26,7 @@ from incidents.models import Incident
 from incidents.timeline import Actor
 from openalert.ids import uuid7_texts
 
-from . import correlation, store
+from . import correlation, keys, store
 from .correlation import Group, GroupId
 from .enums import AlertStatus, EventStatus
 from .events import AlertEvent
@@ -75,8 +75,8 @@ def take(integration: Integration, events: Iterable[AlertEvent]) -> list[Result]
 def ingest(arrivals: Sequence[Arrival]) -> list[Result]:
     """Store a batch; the results are in the order of the arrivals.
 
-    Raises django.db.Error when the database cannot take it; then nothing is stored. Calling it again with
-    the same arrivals counts them again.
+    Raises django.db.Error when the database cannot take it, and IntegrationChanged; then nothing is stored.
+    Calling it again with the same arrivals counts them again.
     """
     for attempt in range(1, MAX_TRIES + 1):
         try:
@@ -93,6 +93,7 @@ def ingest(arrivals: Sequence[Arrival]) -> list[Result]:
 
 
 def _ingest(arrivals: Sequence[Arrival], now: datetime) -> list[Result]:
+    keys.hold({arrival.integration for arrival in arrivals})
     results: list[Any] = [None] * len(arrivals)  # every arrival is in one round
     for problems in rounds(arrivals):
         _Round(problems, results, now).run()
@@ -129,8 +130,8 @@ class _Round:
                 (resolved if status == EventStatus.RESOLVED else acknowledged).append(problem)
         joining, opening = self._sort_new(new)
         self._lock_incidents(joining, repeated, refired, resolved + acknowledged)
-        self._store_new(joining, self._open(opening))
-        self._fire_again(repeated, refired)
+        late = self._store_new(joining, self._open(opening))
+        self._fire_again([*repeated, *late], refired)
         self._acknowledge(_by_incident(acknowledged))
         self._resolve(_by_incident(resolved))
 
@@ -227,29 +228,54 @@ class _Round:
         )
         return opened
 
-    def _store_new(self, joining: ByIncident, opened: dict[Incident, list[Problem]]) -> None:
+    def _store_new(self, joining: ByIncident, opened: dict[Incident, list[Problem]]) -> list[Problem]:
+        """Returns problems that were new, and are no longer: another transaction has stored their alerts."""
         placed = [(problem, incident) for incident, problems in joining.items() for problem in problems]
         placed += [
             (problem, incident.id_text) for incident, problems in opened.items() for problem in problems
         ]
-        store.insert(
-            [
-                store.NewAlert(
-                    alert_id,
-                    problem.arrival.integration.id_text,
-                    incident,
-                    problem.event.dedup_key,
-                    *_described(problem),
-                )
-                for alert_id, (problem, incident) in zip(uuid7_texts(len(placed)), placed, strict=True)
-            ],
-            now=self.now,
-        )
+        new = [
+            store.NewAlert(
+                alert_id,
+                problem.arrival.integration.id_text,
+                incident,
+                problem.event.dedup_key,
+                *_described(problem),
+            )
+            for alert_id, (problem, incident) in zip(uuid7_texts(len(placed)), placed, strict=True)
+        ]
+        late: list[Problem] = []
+        if not store.insert(new, now=self.now):
+            late = self._find_late(new, [problem for problem, _ in placed])
+            if any(problem.current for problems in opened.values() for problem in problems):
+                raise store.Changed("an incident would have been opened for an alert that is there")
+            joining = {
+                incident: rest
+                for incident, problems in joining.items()
+                if (rest := [problem for problem in problems if not problem.current])
+            }
         for incident, problems in opened.items():
             self._done(problems, Outcome.OPENED, incident.number)
         self._fires(joining, Kind.ALERT_ADDED)
         for incident_id, problems in joining.items():
             self._done(problems, Outcome.JOINED, self.rows[incident_id].number)
+        return late
+
+    def _find_late(self, new: list[store.NewAlert], problems: list[Problem]) -> list[Problem]:
+        """Those of the problems whose alerts are another transaction's; they are like any that fire already."""
+        ours = {alert.id for alert in new}
+        late = []
+        for place, alert in store.current([(alert.integration_id, alert.dedup_key) for alert in new]):
+            if alert.id.replace("-", "") not in ours:
+                problems[place].current = alert
+                late.append(problems[place])
+        there = _by_incident(late)
+        self.rows |= bulk.read(there)
+        if any(p.current.status != AlertStatus.FIRING for p in late) or any(
+            self._is_worse(incident, problems) for incident, problems in there.items()
+        ):
+            raise store.Changed("an alert was stored meanwhile, and its incident would have to change")
+        return late
 
     def _fire_again(self, repeated: list[Problem], refired: list[Problem]) -> None:
         store.fire_again(

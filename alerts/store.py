@@ -113,10 +113,9 @@ def current(keys: Sequence[Key]) -> list[tuple[int, CurrentAlert]]:
     return [(row[0], CurrentAlert(*row[1:])) for row in sql.fetch(CURRENT, [sql.as_json(wanted)])]
 
 
-def insert(alerts: Sequence[NewAlert], *, now: datetime) -> None:
-    """Write new alerts. Raises Changed when another transaction has stored one of them."""
-    if alerts:
-        _write(INSERT, [now, now, sql.as_json(alerts)], expected=len(alerts))
+def insert(alerts: Sequence[NewAlert], *, now: datetime) -> bool:
+    """Write new alerts. False when another transaction was faster with some of them: those are not written."""
+    return not alerts or sql.execute(INSERT, [now, now, sql.as_json(alerts)]) == len(alerts)
 
 
 def fire_again(alerts: Sequence[FiredAgain], *, now: datetime) -> None:

@@ -85,6 +85,10 @@ class Environment:
         return self.site_url.startswith("https://")
 
 
+# A statement is prepared once it has been used so often.
+PREPARE_THRESHOLD = 3
+
+
 @dataclass(frozen=True)
 class Fault:
     """One variable that is wrong or missing."""
@@ -140,6 +144,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
             "ALLOWED_HOSTS", ",".join(hosts), f"a list that allows SITE_URL's host, {host_of(site_url)}"
         )
     pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
+    prepares = reader.boolean("DATABASE_PREPARED_STATEMENTS", embedded)
     email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
     values |= {
         "embedded": embedded,
@@ -154,7 +159,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
     }
     if reader.faults:
         raise FaultyEnvironment(reader.faults)
-    values["database"] = with_pool(values["database"], pool_size)
+    values["database"] = with_pool(values["database"], pool_size, prepares=prepares)
     values["email"] = Email(**values["email"], timeout=email_timeout)
     return Environment(**values)
 
@@ -346,10 +351,11 @@ def masked(given: str) -> str:
     return scheme + separator + ("***@" if at else "") + place
 
 
-def with_pool(database: dict[str, Any], size: int) -> dict[str, Any]:
+def with_pool(database: dict[str, Any], size: int, *, prepares: bool) -> dict[str, Any]:
     """Django's settings for a pool of up to `size` connections in each process, fit for PgBouncer's transaction
-    mode: no server-side cursors, and no prepared statements (Django's default)."""
+    mode: no server-side cursors. Prepared statements are intake's (openalert.sql); Django itself makes none."""
     options = {"connect_timeout": 5, **database.get("OPTIONS", {})}
+    options["prepare_threshold"] = PREPARE_THRESHOLD if prepares else None
     options["pool"] = {"min_size": 1, "max_size": size, "timeout": 10}
     return {**database, "OPTIONS": options, "CONN_HEALTH_CHECKS": True, "DISABLE_SERVER_SIDE_CURSORS": True}
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from alerts.addresses import NATIVE_PATH, PREFIX
-from alerts.door import MAX_BODY_BYTES
+from alerts.bodies import MAX_BODY_BYTES
 from alerts.enums import AlertStatus, Source
 from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE
 from alerts.intake import Outcome

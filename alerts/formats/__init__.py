@@ -3,14 +3,14 @@
 from alerts.enums import Source
 
 from . import alertmanager, openalert
-from .base import Format, decode_strict_json, key_in_authorization
+from .base import Format, key_in_authorization
 
 FORMATS: dict[Source, Format] = {
     format.source: format
     for format in (
         Format(
             source=Source.OPENALERT,
-            decode=decode_strict_json,  # its reader names the alert that holds a U+0000
+            decode=openalert.decode,
             read=openalert.read,
             key=key_in_authorization("Bearer"),
         ),

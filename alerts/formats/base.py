@@ -1,7 +1,7 @@
 """What a format is: how to read one system's words, and how to answer it in its own.
 
 A module for each, registered in `alerts.formats.FORMATS`. Its heart is a pure function, `read(payload, headers)`;
-all else has a default that suits most. The order for one request: `decode` → `key` → the integration is looked up →
+all else has a default that suits most. The order for one request: `key` → `decode` → the integration is looked up →
 `check` → `read` → the integration's rules → intake → `answer`; or `refuse`, with what went wrong.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Reader = Callable[[Any, Mapping[str, str]], list[AlertEvent | EventFault]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Request:
     """A request for intake. `headers` have lower-case names; `body` is as it was before its Content-Encoding.
 
@@ -35,8 +35,8 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
-    body: bytes
     correlation_id: str
+    body: bytes = b""
     key: str = ""
     tail: str = ""
     query: str = ""
@@ -80,11 +80,7 @@ def decode_strict_json(body: bytes, headers: Mapping[str, str]) -> Any:
 
 def answer(request: Request, taken: Taken) -> Answer:
     """202 when all was taken; 400 with each fault's index when some was not, and what became of the others."""
-    alerts = [
-        {"external_id": result.dedup_key, "outcome": result.outcome, "incident": result.incident}
-        for result in taken.results
-    ]
-    told = {"accepted": len(alerts), "alerts": alerts}
+    told = {"accepted": len(taken.results), "alerts": taken.results}
     if not taken.faults:
         return Answer(HTTPStatus.ACCEPTED, told)
     errors = [error(fault.code, fault.detail, field=fault.field) for fault in taken.faults]
@@ -133,7 +129,7 @@ class Format:
     `decode` makes the payload of the body; another one than JSON's is for forms and the like. What it returns
     has no U+0000 in any text. Raises MalformedPayload.
 
-    `key` finds the integration key ("" when there is none).
+    `key` finds the integration key ("" when there is none); its payload is None unless `key_is_in_payload`.
 
     `check` runs in a thread once the integration is known, and may do I/O: it verifies signatures (with
     `integration.secret`), raising OpenAlertError, and ends the request early by returning an Answer (a
@@ -148,6 +144,7 @@ class Format:
     reader_for: "Callable[[Integration], Reader] | None" = None
     decode: Callable[[bytes, Mapping[str, str]], Any] = decode_json
     key: Callable[[Request, Any], str] = key_in_address
+    key_is_in_payload: bool = False
     check: "Callable[[Request, Any, Integration], Answer | None] | None" = None
     answer: Callable[[Request, Taken], Answer] = answer
     refuse: Callable[[Request, OpenAlertError], Answer] = refuse

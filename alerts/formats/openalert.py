@@ -1,17 +1,19 @@
-"""OpenAlert's own format, POST /api/v1/alerts: one alert, a list, or {"alerts": [...]}.
+"""OpenAlert's own format, POST /api/v1/alerts: one alert, a list, {"alerts": [...]}, or a line for each (NDJSON).
 
     {"external_id": "disk-db1", "title": "Disk full on db1", "severity": "critical", "source": "cron",
      "status": "firing", "metadata": {"tags": {"host": "db1"}, "runbook": "https://…"}}
 
 Only the title is required. Without `external_id` each firing alert is a problem of its own. `severity` is
-critical, high (when left out), medium or low. `metadata.tags`, an object or a list such as
-["host:db1", "prod"], gives the labels.
+critical, high (when left out), medium or low; `status` is firing (when left out), resolved or acknowledged.
+`metadata.tags`, an object or a list such as ["host:db1", "prod"], gives the labels.
 """
 
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import msgspec
 
 from alerts.enums import EventStatus
 from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE, AlertEvent, EventFault, InvalidEvent, find_nul
@@ -19,11 +21,57 @@ from alerts.exceptions import MalformedPayload
 from incidents.enums import Severity
 from openalert.ids import uuid7
 
+from .base import decode_strict_json
 from .reading import read_each, read_or_fault
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 FIELDS = ("external_id", "title", "severity", "source", "metadata", "status")
+LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines", "application/json-lines")
+
+
+class Item(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """An alert as nearly everybody sends it: checked while it is parsed, in a fraction of the time."""
+
+    title: Annotated[str, msgspec.Meta(max_length=MAX_TITLE)] | msgspec.UnsetType = msgspec.UNSET
+    external_id: Annotated[str, msgspec.Meta(max_length=MAX_DEDUP_KEY)] = ""
+    severity: Severity = Severity.HIGH
+    source: Annotated[str, msgspec.Meta(max_length=MAX_SOURCE)] = ""
+    metadata: dict[str, Any] = {}
+    status: EventStatus = EventStatus.FIRING
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    alerts: list[Item]
+
+
+class Items(list[Item]):
+    """What `decode` returns when all is well; anything else is JSON, for `read` to say what is wrong."""
+
+
+_one = msgspec.json.Decoder(Item)
+_list = msgspec.json.Decoder(list[Item])
+_batch = msgspec.json.Decoder(Batch)
+
+
+def decode(body: bytes, headers: Mapping[str, str]) -> Any:
+    """An Item or Items, or the JSON of the body as it is. Raises MalformedPayload."""
+    is_lines = headers.get("content-type", "").partition(";")[0].strip().lower() in LINES
+    if rb"\u0000" not in body:
+        try:
+            if is_lines:
+                return Items(_one.decode_lines(body))
+            start = body[:32].lstrip()
+            if start.startswith(b"["):
+                return Items(_list.decode(body))
+            if b'"alerts"' in start:
+                return Items(_batch.decode(body).alerts)
+            return _one.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # ValidationError is one of them: say below what exactly is wrong
+    if is_lines:
+        return [decode_strict_json(line, headers) for line in body.splitlines() if line.strip()]
+    return decode_strict_json(body, headers)
 
 
 def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFault]:
@@ -31,6 +79,13 @@ def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFau
 
     Raises MalformedPayload when the payload is neither an object nor a list.
     """
+    if isinstance(payload, Item):
+        return [_quickly(payload) or read_or_fault(msgspec.to_builtins(payload), _event)]
+    if isinstance(payload, Items):
+        return [
+            _quickly(item) or read_or_fault(msgspec.to_builtins(item), _event, index)
+            for index, item in enumerate(payload)
+        ]
     if isinstance(payload, dict) and set(payload) == {"alerts"}:
         payload = payload["alerts"]
         if not isinstance(payload, list):
@@ -40,6 +95,26 @@ def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFau
     if isinstance(payload, list):
         return read_each(payload, _event)
     raise MalformedPayload("Send one alert as a JSON object, or a list of them.")
+
+
+def _quickly(item: Item) -> AlertEvent | None:
+    """The event of an item that needs no second look."""
+    title, dedup_key, metadata = item.title or "", item.external_id.strip(), item.metadata
+    title = title.strip()
+    if item.status == EventStatus.FIRING:
+        dedup_key = dedup_key or str(uuid7())
+    if not dedup_key or (not title and item.status == EventStatus.FIRING):
+        return None
+    return AlertEvent(
+        dedup_key=dedup_key,
+        status=item.status,
+        title=title,
+        severity=item.severity,
+        source=item.source.strip(),
+        name=title,
+        labels=_labels(metadata["tags"]) if "tags" in metadata else {},
+        metadata=metadata,
+    )
 
 
 def _event(item: Any) -> AlertEvent:
@@ -104,5 +179,9 @@ def _labels(tags: Any) -> dict[str, str]:
         return {key: value if isinstance(value, str) else json.dumps(value) for key, value in tags.items()}
     if not isinstance(tags, list):
         return {}
-    pairs = (str(tag).partition(":") for tag in tags if isinstance(tag, str))
-    return {key: value if colon else "true" for key, colon, value in pairs}
+    labels = {}
+    for tag in tags:
+        if isinstance(tag, str):
+            key, colon, value = tag.partition(":")
+            labels[key] = value if colon else "true"
+    return labels

@@ -19,6 +19,7 @@ from teams.models import Service, Team
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
+    from alerts.formats.base import Reader
     from teams.models import User
 
 KEY_LENGTH = 32  # what PagerDuty's clients insist on
@@ -62,6 +63,10 @@ class Integration(BaseModel):
         validators=[MinValueValidator(1), MaxValueValidator(525_600)],
         help_text="A new alert joins an incident whose newest alert is not older than this.",
     )
+
+    # What the row was when its key was looked up (alerts.keys); "" when it was loaded otherwise.
+    stamp = ""
+    reader: "Reader | None" = None  # of its format, made when it is first used
 
     objects = IntegrationQuerySet.as_manager()
 

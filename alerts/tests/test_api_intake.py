@@ -8,7 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from alerts.addresses import NATIVE_PATH
-from alerts.door import MAX_BODY_BYTES, Door
+from alerts.bodies import MAX_BODY_BYTES
+from alerts.door import Door
 from alerts.tests.factories import IntegrationFactory
 from openalert.tests.api_client import check, document
 

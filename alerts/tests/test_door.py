@@ -8,7 +8,7 @@ import httpx
 import pytest
 from django.db import OperationalError
 
-from alerts import addresses, door
+from alerts import addresses, bodies, door
 from alerts.enums import Source
 from alerts.models import Alert
 from alerts.tests.factories import IntegrationFactory
@@ -91,7 +91,7 @@ def test_good_alerts_of_a_list_are_stored_and_the_bad_ones_named(integration):
         (b'{"title": 3}', 400, ("invalid", "title")),
         (b'{"title": "x", "severity": "urgent"}', 400, ("invalid_choice", "severity")),
         (b'{"title": "x", "sevrity": "high"}', 400, ("unknown_field", "sevrity")),
-        (b'{"title": "' + b"x" * door.MAX_BODY_BYTES + b'"}', 413, ("too_large", None)),
+        (b'{"title": "' + b"x" * bodies.MAX_BODY_BYTES + b'"}', 413, ("too_large", None)),
     ],
 )
 def test_bad_input_gets_a_clear_error_and_stores_nothing(integration, body, status, expected):
@@ -104,7 +104,7 @@ def test_bad_input_gets_a_clear_error_and_stores_nothing(integration, body, stat
 def test_body_without_a_length_is_limited_too(integration):
     async def chunks():
         for _ in range(5):
-            yield b" " * (door.MAX_BODY_BYTES // 4)
+            yield b" " * (bodies.MAX_BODY_BYTES // 4)
 
     response = request(content=chunks(), headers={"Authorization": f"Bearer {integration.key}"})
     assert response.status_code == 413
@@ -165,7 +165,7 @@ def test_database_that_is_away_is_no_2xx(integration, monkeypatch):
     def refuse(*args, **kwargs):
         raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr("alerts.intake._Batch.run", refuse)
+    monkeypatch.setattr("alerts.intake._Round.run", refuse)
     response = post(integration.key, {"title": "x"})
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert errors(response) == [("unavailable", None)]
@@ -175,7 +175,7 @@ def test_fault_of_ours_is_told_without_its_innards(integration, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("secret innards")
 
-    monkeypatch.setattr("alerts.intake._Batch.run", fail)
+    monkeypatch.setattr("alerts.intake._Round.run", fail)
     response = post(integration.key, {"title": "x"})
     assert (response.status_code, "innards" in response.text) == (500, False)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from django.db import connection
@@ -207,7 +208,7 @@ def test_reopened_incident_takes_its_alerts_back(integration):
 
 def test_repeats_of_a_storm_cost_a_constant_number_of_queries(integration, django_assert_num_queries):
     send(integration, *(event(str(n)) for n in range(50)))
-    with django_assert_num_queries(5):  # savepoint, alerts, incidents, firing again, release
+    with django_assert_num_queries(6):  # savepoint, integrations, alerts, incidents, firing again, release
         send(integration, *(event(str(n)) for n in range(50)))
 
 
@@ -284,3 +285,22 @@ def test_intake_and_people_at_once_neither_deadlock_nor_lose_an_alert():
     assert sum(Alert.objects.values_list("count", flat=True)) == fired
     assert not Alert.objects.filter(is_current=True, incident__status=Status.RESOLVED).exists()
     assert not Alert.objects.filter(is_current=False, status=FIRING).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_batches_with_the_same_new_alerts_count_each_once():
+    integration = IntegrationFactory(grouping=Grouping.ALL)
+    send(integration, event("first"))
+    both = Barrier(2)
+
+    def client(number):
+        try:
+            both.wait()
+            return outcomes(integration, *(event(f"key-{n}") for n in range(200)))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        told = Counter(outcome for batch in pool.map(client, range(2)) for outcome in batch)
+    assert told == {Outcome.JOINED: 200, Outcome.REPEATED: 200}
+    assert set(Alert.objects.exclude(dedup_key="first").values_list("count", flat=True)) == {2}
