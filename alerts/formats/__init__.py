@@ -1,8 +1,10 @@
 """One small pure module for each format; `base` says what a format is."""
 
+from http import HTTPStatus
+
 from alerts.enums import Source
 
-from . import alertmanager, openalert
+from . import alertmanager, openalert, opsgenie
 from .base import Format, key_in_authorization
 
 FORMATS: dict[Source, Format] = {
@@ -15,5 +17,13 @@ FORMATS: dict[Source, Format] = {
             key=key_in_authorization("Bearer"),
         ),
         Format(source=Source.ALERTMANAGER, read=alertmanager.read),
+        Format(
+            source=Source.OPSGENIE,
+            read=opsgenie.read,
+            key=opsgenie.key,
+            answer=opsgenie.answer,
+            refuse=opsgenie.refuse,
+            throttled=HTTPStatus.TOO_MANY_REQUESTS,
+        ),
     )
 }

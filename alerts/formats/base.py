@@ -5,6 +5,7 @@ all else has a default that suits most. The order for one request: `key` → `de
 `check` → `read` → the integration's rules → intake → `answer`; or `refuse`, with what went wrong.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -29,7 +30,8 @@ Reader = Callable[[Any, Mapping[str, str]], list[AlertEvent | EventFault]]
 class Request:
     """A request for intake. `headers` have lower-case names; `body` is as it was before its Content-Encoding.
 
-    `path` is the whole path; `tail` is what follows the integration key, without slashes around it.
+    `path` is the whole path; `tail` is what follows the integration key, without slashes around it. `at` is
+    when it came, by time.monotonic().
     """
 
     method: str
@@ -40,6 +42,7 @@ class Request:
     key: str = ""
     tail: str = ""
     query: str = ""
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)
