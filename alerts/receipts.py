@@ -8,7 +8,6 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from django.core.cache import cache
@@ -23,7 +22,7 @@ KEPT_SECONDS = 24 * 60 * 60
 MAX_WAITING = 10_000
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=False):
+class Receipt(msgspec.Struct, frozen=True):
     """What was asked for and how it ended. `incident` is a number, `alias` a dedup key."""
 
     action: str
@@ -41,8 +40,8 @@ def owner_of(key: str) -> str:
 
 
 def keep(owner: str, request_id: str, receipt: Receipt) -> None:
-    """Returns once it is kept. Raises RedisError."""
-    cache.set(_name(owner, request_id), msgspec.json.encode(receipt), KEPT_SECONDS)
+    """Returns once it is kept, or is lost because Redis is away."""
+    _write({_name(owner, request_id): msgspec.json.encode(receipt)})
 
 
 def keep_soon(owner: str, request_id: str, receipt: Receipt) -> None:
@@ -60,12 +59,19 @@ def _name(owner: str, request_id: str) -> str:
     return f"receipt:{owner}:{request_id}"
 
 
+def _write(batch: dict[str, bytes]) -> None:
+    try:
+        cache.set_many(batch, KEPT_SECONDS)
+    except RedisError as error:
+        logger.warning("%s receipts of requests could not be kept: %s", len(batch), error)
+
+
 class _Writer:
     """Writes receipts from a thread of its own; when Redis is away, those that wait are dropped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[str, Any] = {}
+        self._waiting: dict[str, bytes] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="receipts")
 
     def add(self, name: str, receipt: bytes) -> None:
@@ -74,15 +80,12 @@ class _Writer:
             if len(self._waiting) < MAX_WAITING:
                 self._waiting[name] = receipt
         if is_first:
-            self._thread.submit(self._write)
+            self._thread.submit(self._write_those_waiting)
 
-    def _write(self) -> None:
+    def _write_those_waiting(self) -> None:
         with self._lock:
             batch, self._waiting = self._waiting, {}
-        try:
-            cache.set_many(batch, KEPT_SECONDS)
-        except RedisError as error:
-            logger.warning("%s receipts of requests could not be kept: %s", len(batch), error)
+        _write(batch)
 
 
 _writer = _Writer()
