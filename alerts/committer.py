@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 THREADS = 2
 MAX_BATCH = 2_000
 # More than this is not taken into memory: the senders are asked to come back.
-MAX_WAITING = 20_000
+MAX_WAITING = 50_000
 
 Stored = Sequence[Result | EventFault]
 Waiting = tuple[Sequence[Arrival], "asyncio.Future[Stored]"]

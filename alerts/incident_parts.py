@@ -14,6 +14,8 @@ from incidents.models import Incident
 from .enums import AlertStatus
 from .models import Alert
 
+NEWEST_SEARCHED = 50_000
+
 
 def connect() -> None:
     parts.searches.append(incidents_with_alerts_titled)
@@ -21,7 +23,12 @@ def connect() -> None:
 
 
 def incidents_with_alerts_titled(text: str) -> QuerySet[Any]:
-    return Alert.objects.filter(title__icontains=text).order_by().values("incident")
+    """Incidents of the newest alerts with the text in their titles.
+
+    An index over all titles would cost intake a fifth of its rate, for a question that is mostly about today.
+    """
+    newest = Alert.objects.order_by("-pk").values("pk")[:NEWEST_SEARCHED]
+    return Alert.objects.filter(pk__in=newest, title__icontains=text).order_by().values("incident")
 
 
 def alerts_of(incidents: Sequence[Incident]) -> dict[UUID, SafeString]:

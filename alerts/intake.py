@@ -9,24 +9,26 @@ may have changed; every write checks that it met what it expected, and otherwise
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from incidents import bulk, lifecycle, rooms, timeline
 from incidents.bulk import IncidentRow
-from incidents.enums import SEVERITIES, Kind, Status
+from incidents.enums import SEVERITIES, Kind
 from incidents.models import Incident
 from incidents.timeline import Actor
+from openalert import sql
 from openalert.ids import uuid7_texts
 
-from . import correlation, keys, store
+from . import correlation, keys, known, store
 from .correlation import Group, GroupId
 from .enums import AlertStatus, EventStatus
 from .events import AlertEvent
@@ -80,24 +82,60 @@ def ingest(arrivals: Sequence[Arrival]) -> list[Result]:
     """
     for attempt in range(1, MAX_TRIES + 1):
         try:
-            with transaction.atomic():
-                return _ingest(arrivals, timezone.now())
+            return _ingest(arrivals, timezone.now(), is_first=attempt == 1)
         except (store.Changed, OperationalError) as error:
             retried = isinstance(error, store.Changed) or (
                 getattr(error.__cause__, "sqlstate", None) in RETRIED_SQLSTATES
             )
             if not retried or attempt == MAX_TRIES:
                 raise
-            logger.info("intake starts over (%s): %s", attempt, error)
+            logger.debug("intake starts over (%s): %s", attempt, error)
     raise AssertionError("unreachable")
 
 
-def _ingest(arrivals: Sequence[Arrival], now: datetime) -> list[Result]:
-    keys.hold({arrival.integration for arrival in arrivals})
+def _ingest(arrivals: Sequence[Arrival], now: datetime, *, is_first: bool) -> list[Result]:
+    folded = list(rounds(arrivals))
     results: list[Any] = [None] * len(arrivals)  # every arrival is in one round
-    for problems in rounds(arrivals):
-        _Round(problems, results, now).run()
+    integrations = {arrival.integration.id_text: arrival.integration for arrival in arrivals}.values()
+    if is_first and len(folded) == 1 and _take_known(folded[0].values(), integrations, results, now):
+        return results
+    with transaction.atomic():
+        sql.prefer_indexes()
+        keys.hold(integrations)
+        for problems in folded:
+            _Round(problems, results, now).run()
     return results
+
+
+def _take_known(
+    problems: Collection[Problem], integrations: Collection[Integration], results: list[Any], now: datetime
+) -> bool:
+    """Whether all of the problems were of the kind that takes one statement."""
+    if not all(problem.is_firing for problem in problems) or not all(i.stamp for i in integrations):
+        return False
+    with transaction.atomic() if connection.in_atomic_block else nullcontext():
+        taken = known.take_known(
+            problems,
+            integrations,
+            now=now,
+            quiet_after=ENTRY_INTERVAL,
+            told_entries=ENTRIES_ONE_BY_ONE,
+        )
+    if taken is None:
+        return False
+    for problem, (outcome, number) in zip(problems, taken, strict=True):
+        _report(results, problem, Outcome(outcome), number)
+    return True
+
+
+def _report(results: list[Any], problem: Problem, outcome: Outcome, incident: int | None) -> None:
+    dedup_key = problem.event.dedup_key
+    first, *more = problem.indexes
+    results[first] = Result(dedup_key, outcome, incident)
+    for index in more:
+        results[index] = Result(
+            dedup_key, Outcome.REPEATED if problem.is_firing else Outcome.IGNORED, incident
+        )
 
 
 class _Round:
@@ -142,6 +180,9 @@ class _Round:
         for place, alert in store.current(list(self.problems)):
             problems[place].current = alert
 
+    def _read_incidents(self, ids: Iterable[str]) -> None:
+        self.rows |= bulk.read(ids, quiet_since=self.now - ENTRY_INTERVAL)
+
     def _sort_new(self, new: list[Problem]) -> tuple[ByIncident, list[list[Problem]]]:
         """Which incident each new problem joins, and those that open one together."""
         groups: dict[GroupId, Group] = {}
@@ -180,7 +221,7 @@ class _Round:
         locked for this batch alone, as a lock that is raised later could deadlock.
         """
         there = _by_incident([*repeated, *refired, *answered])
-        self.rows = bulk.read({*joining, *there})
+        self._read_incidents({*joining, *there})
         changing = {p.current.incident_id for p in [*refired, *answered]}
         changing |= {incident for incident in joining if self._is_told(incident)}
         for problems_of in (joining, there):
@@ -192,14 +233,14 @@ class _Round:
             self.locked = {incident.id_text: incident for incident in locked}
             over = any(self.locked[incident].is_resolved for incident in joining)
         else:
-            over = any(row.status == Status.RESOLVED for row in bulk.read(joining, share=True).values())
+            over = not bulk.keep_unresolved(joining)
         if over:
             raise store.Changed("an incident was resolved before its new alerts were stored")
 
     def _is_told(self, incident: str) -> bool:
         """Whether the timeline tells of what fires now; see ENTRIES_ONE_BY_ONE."""
         row = self.rows[incident]
-        return row.alert_entries < ENTRIES_ONE_BY_ONE or row.last_alert_at < self.now - ENTRY_INTERVAL
+        return row.alert_entries < ENTRIES_ONE_BY_ONE or row.was_quiet
 
     def _is_worse(self, incident: str, problems: list[Problem]) -> bool:
         return any(p.is_firing for p in problems) and _worst(problems) < RANKS[self.rows[incident].severity]
@@ -270,7 +311,7 @@ class _Round:
                 problems[place].current = alert
                 late.append(problems[place])
         there = _by_incident(late)
-        self.rows |= bulk.read(there)
+        self._read_incidents(there)
         if any(p.current.status != AlertStatus.FIRING for p in late) or any(
             self._is_worse(incident, problems) for incident, problems in there.items()
         ):
@@ -300,25 +341,22 @@ class _Round:
         if not problems_of:
             return
         told = {incident: ps for incident, ps in problems_of.items() if self._is_told(incident)}
-        many = (
-            [i for i in told if self.rows[i].alert_entries >= ENTRIES_ONE_BY_ONE]
-            if kind == Kind.ALERT_ADDED
-            else []
-        )
-        self._record(kind, told, counts=store.new_alerts(many) if many else {})
+        self._record(kind, told)
         if told:
             bulk.told(told, now=self.now)
         rooms.publish_alerts([self.rows[incident] for incident in problems_of.keys() - told.keys()])
         self._raise_severities(problems_of)
 
-    def _record(self, kind: Kind, problems_of: ByIncident, counts: dict[str, int]) -> None:
+    def _record(self, kind: Kind, problems_of: ByIncident) -> None:
         timeline.record_all(
             timeline.entry(
                 self.locked[incident],
                 kind,
                 actor=_actor(problems),
                 at=self.now,
-                **{**_named(problems), "count": counts.get(incident, len(problems))},
+                **_named(problems),
+                # Since the last entry there may have been others.
+                among_others=self.rows[incident].alert_entries >= ENTRIES_ONE_BY_ONE,
             )
             for incident, problems in problems_of.items()
         )
@@ -343,7 +381,7 @@ class _Round:
         if not problems_of:
             return
         store.resolve([p.current.id for problems in problems_of.values() for p in problems], now=self.now)
-        self._record(Kind.ALERT_RESOLVED, problems_of, counts={})
+        self._record(Kind.ALERT_RESOLVED, problems_of)
         still_firing = store.still_firing(problems_of)
         over = {
             incident: problems
@@ -359,12 +397,7 @@ class _Round:
 
     def _done(self, problems: list[Problem], outcome: Outcome, incident: int | None) -> None:
         for problem in problems:
-            dedup_key = problem.event.dedup_key
-            first, *more = problem.indexes
-            self.results[first] = Result(dedup_key, outcome, incident)
-            for index in more:
-                repeated = Outcome.REPEATED if problem.is_firing else Outcome.IGNORED
-                self.results[index] = Result(dedup_key, repeated, incident)
+            _report(self.results, problem, outcome, incident)
 
 
 def _by_incident(problems: Iterable[Problem]) -> ByIncident:

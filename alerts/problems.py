@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from incidents.enums import SEVERITIES
+from incidents.enums import SEVERITIES, Severity
 
 from .enums import EventStatus
 from .events import AlertEvent
@@ -58,6 +58,10 @@ class Problem:
         self.event = arrival.event
         self.indexes.append(index)
         self.rank = min(self.rank, RANKS[arrival.event.severity])
+
+    @property
+    def severity(self) -> Severity:
+        return SEVERITIES[self.rank]
 
     @property
     def is_firing(self) -> bool:

@@ -66,38 +66,32 @@ ORDER BY integration_id, dedup_key
 ON CONFLICT (integration_id, dedup_key) WHERE is_current DO NOTHING
 """
 
-# The rows are locked in the order of their ids before they are updated: two batches cannot deadlock.
+# The rows are locked in the order of their ids before they are updated: two batches cannot deadlock. Whether they
+# are as expected is asked afterwards, so that no partial index looks like another way to them.
 FIRE_AGAIN = """
-WITH k AS (
-    SELECT * FROM json_to_recordset(%s::json) AS k(id uuid, status text, title text, severity text,
+WITH locked AS MATERIALIZED (
+    SELECT k.*, a.is_current AND a.status = k.status AS is_expected
+    FROM json_to_recordset(%s::json) AS k(id uuid, status text, title text, severity text,
         source text, labels jsonb, metadata jsonb, count bigint)
-), locked AS MATERIALIZED (
-    SELECT a.id FROM alerts_alert a JOIN k ON k.id = a.id
-    WHERE a.is_current AND a.status = k.status
+    JOIN alerts_alert a ON a.id = k.id
     ORDER BY a.id FOR NO KEY UPDATE OF a
 )
 UPDATE alerts_alert a
 SET status = 'firing', resolved_at = NULL, title = k.title, severity = k.severity, source = k.source,
     labels = k.labels, metadata = k.metadata, count = a.count + k.count, last_fired_at = %s,
     updated_at = now()
-FROM k JOIN locked USING (id)
-WHERE a.id = k.id
+FROM locked k
+WHERE a.id = k.id AND k.is_expected
 """
 
 RESOLVE = """
 WITH locked AS MATERIALIZED (
-    SELECT id FROM alerts_alert
-    WHERE id = ANY(%s::uuid[]) AND is_current AND status = 'firing'
+    SELECT id, is_current AND status = 'firing' AS is_expected FROM alerts_alert
+    WHERE id = ANY(%s::uuid[])
     ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE alerts_alert a SET status = 'resolved', resolved_at = %s, updated_at = now()
-FROM locked WHERE a.id = locked.id
-"""
-
-SINCE = """
-SELECT a.incident_id::text, count(*)
-FROM incidents_incident i JOIN alerts_alert a ON a.incident_id = i.id AND a.first_fired_at > i.last_alert_at
-WHERE i.id = ANY(%s::uuid[]) GROUP BY a.incident_id
+FROM locked WHERE a.id = locked.id AND locked.is_expected
 """
 
 STILL_FIRING = """
@@ -133,11 +127,6 @@ def resolve(ids: Sequence[str], *, now: datetime) -> None:
 def still_firing(incident_ids: Iterable[str]) -> set[str]:
     """Which of the incidents have a firing alert."""
     return {row[0] for row in sql.fetch(STILL_FIRING, [sql.as_array(incident_ids)])}
-
-
-def new_alerts(incident_ids: Iterable[str]) -> dict[str, int]:
-    """How many alerts each of the incidents got since its `last_alert_at`."""
-    return dict(sql.fetch(SINCE, [sql.as_array(incident_ids)]))
 
 
 def _write(statement: str, parameters: list[Any], *, expected: int) -> None:

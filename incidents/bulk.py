@@ -19,8 +19,8 @@ class IncidentRow(NamedTuple):
     severity: str
     service_id: str
     team_id: str
-    last_alert_at: datetime
     alert_entries: int
+    was_quiet: bool  # since an instant that the reader named
 
 
 class Joinable(msgspec.Struct, frozen=True, gc=False):
@@ -42,9 +42,16 @@ ORDER BY k.service, k.key, i.last_alert_at DESC
 
 INCIDENTS = """
 SELECT i.id::text, i.number, i.title, i.status, i.severity, i.service_id::text, s.team_id::text,
-    i.last_alert_at, i.alert_entries
+    i.alert_entries, i.last_alert_at < %s
 FROM incidents_incident i JOIN teams_service s ON s.id = i.service_id
-WHERE i.id = ANY(%s::uuid[]) ORDER BY i.id
+WHERE i.id = ANY(%s::uuid[])
+"""
+
+SHARED = """
+WITH locked AS MATERIALIZED (
+    SELECT id, status FROM incidents_incident WHERE id = ANY(%s::uuid[]) ORDER BY id FOR SHARE
+)
+SELECT id::text FROM locked WHERE status = 'resolved'
 """
 
 TOLD = """
@@ -60,16 +67,21 @@ def to_join(groups: Sequence[Joinable]) -> dict[tuple[str, str], str]:
     return {(service, key): incident for service, key, incident in sql.fetch(JOINABLE, [sql.as_json(groups)])}
 
 
-def read(ids: Iterable[str], *, share: bool = False) -> dict[str, IncidentRow]:
-    """Incidents by id. With `share` none of them can be resolved before the transaction ends.
-
-    Rows that are locked are locked in the order of their ids.
-    """
+def read(ids: Iterable[str], *, quiet_since: datetime) -> dict[str, IncidentRow]:
+    """Incidents by id, without a lock."""
     ids = list(ids)
     if not ids:
         return {}
-    statement = f"{INCIDENTS} FOR SHARE OF i" if share else INCIDENTS
-    return {row[0]: IncidentRow(*row) for row in sql.fetch(statement, [sql.as_array(ids)])}
+    return {row[0]: IncidentRow(*row) for row in sql.fetch(INCIDENTS, [quiet_since, sql.as_array(ids)])}
+
+
+def keep_unresolved(ids: Iterable[str]) -> bool:
+    """Lock incidents so that none is resolved before the transaction ends; False if one is resolved already.
+
+    Any number of transactions may hold them so at once.
+    """
+    ids = list(ids)
+    return not ids or not sql.fetch(SHARED, [sql.as_array(ids)])
 
 
 def told(incident_ids: Iterable[str], *, now: datetime) -> None:

@@ -117,6 +117,8 @@ def _alerts(data: dict[str, Any]) -> str:
     count, titles = data.get("count", 1), data.get("titles", [])
     named = ", ".join(f"“{Truncator(title).chars(80)}”" for title in titles)
     more = count - len(titles)
+    if data.get("among_others") and named:
+        return f"{named} and others"
     return f"{named} and {more} more" if more > 0 and named else named or f"{count} alerts"
 
 

@@ -1,5 +1,6 @@
 """The web process: alerts to their door, WebSockets to the live rooms, all else to Django."""
 
+import gc
 import os
 
 from django.core.asgi import get_asgi_application
@@ -21,6 +22,13 @@ intake_application = door.Door()
 live_application = AllowedHostsOriginValidator(
     AuthMiddlewareStack(URLRouter([path("ws/live/", LiveConsumer.as_asgi())]))
 )
+
+
+# What has been loaded stays: the collector need not walk through it again and again. What requests make is freed
+# without it, so it may wait for more before it looks. In bulk intake that is half of the process's time.
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 20)
 
 
 async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

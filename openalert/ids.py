@@ -1,11 +1,12 @@
-"""Time-ordered identifiers (RFC 9562, version 7)."""
+"""Time-ordered identifiers (RFC 9562, version 7). They are unique, not secret: whoever sees one may guess others.
 
-import os
-import secrets
+So their random bits come from Python's generator, which is seeded anew in every process: the system's would
+cost a system call each.
+"""
+
+import random
 import time
 from uuid import UUID
-
-RANDOM_BYTES = 8
 
 
 def uuid7() -> UUID:
@@ -14,17 +15,13 @@ def uuid7() -> UUID:
     New rows land at the right-hand edge of the primary-key index, so that it stays in memory however
     large the table grows; and what one process makes is in the order of its making.
     """
-    return UUID(int=_value(*divmod(time.time_ns(), 1_000_000), secrets.randbits(62)))
+    return UUID(int=_value(*divmod(time.time_ns(), 1_000_000), random.getrandbits(62)))
 
 
 def uuid7_texts(count: int) -> list[str]:
     """So many UUIDv7 of this moment, as 32 hexadecimal digits each: cheap enough for the rows of a bulk."""
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
-    noise = os.urandom(RANDOM_BYTES * count)
-    return [
-        f"{_value(milliseconds, nanoseconds, int.from_bytes(noise[at : at + RANDOM_BYTES]) >> 2):032x}"
-        for at in range(0, RANDOM_BYTES * count, RANDOM_BYTES)
-    ]
+    return [f"{_value(milliseconds, nanoseconds, random.getrandbits(62)):032x}" for _ in range(count)]
 
 
 def _value(milliseconds: int, nanoseconds: int, noise: int) -> int:

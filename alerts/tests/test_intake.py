@@ -208,7 +208,9 @@ def test_reopened_incident_takes_its_alerts_back(integration):
 
 def test_repeats_of_a_storm_cost_a_constant_number_of_queries(integration, django_assert_num_queries):
     send(integration, *(event(str(n)) for n in range(50)))
-    with django_assert_num_queries(6):  # savepoint, integrations, alerts, incidents, firing again, release
+    with django_assert_num_queries(
+        7
+    ):  # savepoint, plans, integrations, alerts, incidents, firing again, release
         send(integration, *(event(str(n)) for n in range(50)))
 
 

@@ -36,6 +36,9 @@ def postgres_program(places: Places, binaries: Binaries, user: User | None, *, d
         "timezone": "UTC",
         "log_timezone": "UTC",
         "jit": "off",
+        "shared_buffers": "256MB",
+        # Fewer checkpoints, and less to write after each: what a storm of alerts costs most is the log.
+        "max_wal_size": "2GB",
         "fsync": "on",
         "synchronous_commit": "on",
         **({} if durable else FORGETFUL),
