@@ -11,7 +11,8 @@ from django.utils.html import format_html
 
 from openalert.admin_tools import RecordAdmin
 
-from .models import Alert, Integration
+from . import heartbeats
+from .models import Alert, Heartbeat, Integration
 
 
 @admin.register(Integration)
@@ -101,3 +102,20 @@ class AlertAdmin(RecordAdmin):
     list_select_related = ("integration", "incident")
     search_fields = ("title", "=dedup_key")
     show_full_result_count = False
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(admin.ModelAdmin):
+    list_display = ("name", "integration", "span", "is_enabled", "last_ping_at", "due_at", "expired_at")
+    list_filter = ("is_enabled", "integration__service__team", "integration")
+    list_select_related = ("integration",)
+    search_fields = ("name", "description")
+    autocomplete_fields = ("integration",)
+    readonly_fields = ("last_ping_at", "due_at", "expired_at")
+    actions = None
+
+    def save_model(self, request: HttpRequest, obj: Heartbeat, form: forms.ModelForm, change: bool) -> None:
+        heartbeats.configure(obj)
+
+    def delete_model(self, request: HttpRequest, obj: Heartbeat) -> None:
+        heartbeats.delete(obj.pk)

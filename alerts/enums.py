@@ -48,3 +48,11 @@ class Grouping(models.TextChoices):
     LABELS = "labels", "By chosen labels"
     ALL = "all", "All together"
     NONE = "none", "Not at all: an incident for each alert"
+
+
+class IntervalUnit(models.TextChoices):
+    """Of a heartbeat; the values are also those of Opsgenie's API, and timedelta's."""
+
+    MINUTES = "minutes", "Minutes"
+    HOURS = "hours", "Hours"
+    DAYS = "days", "Days"

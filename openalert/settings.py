@@ -160,6 +160,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
     },
+    "heartbeats that are late": {
+        "task": "alerts.tasks.expire_heartbeats",
+        "schedule": timedelta(seconds=1),
+        "options": {"expires": 2},
+    },
     "outbox sweep": {
         "task": "notifications.tasks.sweep",
         "schedule": timedelta(seconds=1),

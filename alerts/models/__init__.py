@@ -1,6 +1,8 @@
 """The tables of the alerts app, a module for each matter."""
 
+from .additions import AlertAdditions
 from .alert import Alert
+from .heartbeat import Heartbeat
 from .integration import KEY_LENGTH, Integration
 
-__all__ = ["KEY_LENGTH", "Alert", "Integration"]
+__all__ = ["KEY_LENGTH", "Alert", "AlertAdditions", "Heartbeat", "Integration"]

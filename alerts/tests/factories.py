@@ -4,7 +4,7 @@ import factory
 from django.utils import timezone
 
 from alerts.enums import AlertStatus
-from alerts.models import Alert, Integration
+from alerts.models import Alert, Heartbeat, Integration
 from incidents.enums import Severity
 from incidents.tests.factories import IncidentFactory
 from teams.tests.factories import ServiceFactory
@@ -45,3 +45,13 @@ class AlertFactory(factory.django.DjangoModelFactory):
         lambda alert: timezone.now() if alert.status == AlertStatus.RESOLVED else None
     )
     status = AlertStatus.FIRING
+
+
+class HeartbeatFactory(factory.django.DjangoModelFactory):
+    """A heartbeat of ten minutes that has not pinged yet."""
+
+    class Meta:
+        model = Heartbeat
+
+    integration = factory.SubFactory(IntegrationFactory)
+    name = factory.Sequence(lambda n: f"Heartbeat {n}")

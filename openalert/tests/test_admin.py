@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from alerts.admin import Integration
-from alerts.tests.factories import AlertFactory, IntegrationFactory
+from alerts.tests.factories import AlertFactory, HeartbeatFactory, IntegrationFactory
 from escalations.models import EscalationStep, RoutingRule
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory, StepFactory
 from incidents.enums import Status
@@ -52,6 +52,7 @@ MAKERS = {
     "incidents_timelineentry": TimelineEntryFactory,
     "alerts_integration": IntegrationFactory,
     "alerts_alert": AlertFactory,
+    "alerts_heartbeat": HeartbeatFactory,
     "notifications_contactmethod": ContactMethodFactory,
     "notifications_notificationrule": NotificationRuleFactory,
     "notifications_notification": lambda: DeliveryAttemptFactory().notification,
