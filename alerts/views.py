@@ -11,7 +11,8 @@ from django.views.decorators.http import require_GET
 
 from incidents.actions import incident_for
 
-from .enums import AlertStatus
+from .edits import additions_of, labels_of, tags_of
+from .enums import AlertStatus, Source
 from .models import Alert
 
 MOST_SHOWN = 50
@@ -39,12 +40,17 @@ def incident_alerts(request: HttpRequest, number: int) -> HttpResponse:
     alerts = Alert.objects.filter(incident=incident)
     counts = alerts.aggregate(total=Count("pk"), firing=Count("pk", filter=Q(status=AlertStatus.FIRING)))
     # “firing” comes before “resolved”.
-    shown = alerts.select_related("integration").order_by("status", "-last_fired_at")[:MOST_SHOWN]
+    shown = alerts.select_related("integration", "additions").order_by("status", "-last_fired_at")[
+        :MOST_SHOWN
+    ]
     return render(
         request,
         "alerts/_incident_alerts.html",
         {
-            "alerts": [(alert, description_of(alert), links_of(alert)) for alert in shown],
+            "alerts": [
+                (alert, description_of(alert), links_of(alert), labels_of(alert), tags_shown(alert))
+                for alert in shown
+            ],
             "counts": counts,
             "most": MOST_SHOWN,
         },
@@ -61,6 +67,11 @@ def description_of(alert: Alert) -> str:
     """What the metadata says about the problem beyond the alert's title; empty when that is nothing."""
     texts = (place.get(key) for place in _places(alert) for key in DESCRIPTIONS)
     return next((text for text in texts if isinstance(text, str) and text and text != alert.title), "")
+
+
+def tags_shown(alert: Alert) -> list[str]:
+    """Its tags beside its labels: our own format makes labels of the tags that are sent."""
+    return additions_of(alert).tags if alert.integration.source == Source.OPENALERT else tags_of(alert)
 
 
 def links_of(alert: Alert) -> dict[str, str]:
