@@ -23,6 +23,7 @@ urlpatterns = [
     path("", include("alerts.urls")),
     path("", include("notifications.urls")),
     path("", include("escalations.urls")),
+    path("v2/", include("escalations.opsgenie.urls")),
     path("", include("teams.urls")),
 ]
 
