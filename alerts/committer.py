@@ -14,14 +14,15 @@ from django.db import DataError, InterfaceError, OperationalError, connection
 
 from . import intake
 from .events import EventFault
-from .intake import Result
+from .express import Express
 from .keys import IntegrationChanged
 from .problems import Arrival
+from .results import Result
 
 logger = logging.getLogger(__name__)
 
 # The second batch is read and written while the first one waits for the disk.
-THREADS = 2
+AT_ONCE = 2
 MAX_BATCH = 2_000
 # More than this is not taken into memory: the senders are asked to come back.
 MAX_WAITING = 50_000
@@ -38,8 +39,10 @@ class Committer:
     """To be used from one event loop."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="intake")
-        self._free = THREADS
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="intake")
+        self._express = Express()
+        self._free = AT_ONCE
+        self._batches: set[asyncio.Task[None]] = set()
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
 
@@ -59,12 +62,9 @@ class Committer:
     def _start(self) -> None:
         while self._free and self._waiting:
             self._free -= 1
-            batch = self._next_batch()
-            requests = [arrivals for arrivals, _ in batch]
-            job = asyncio.get_running_loop().run_in_executor(
-                self._threads, _store_batch, requests, bool(self._waiting)
-            )
-            job.add_done_callback(lambda job, batch=batch: self._finish(batch, job))  # type: ignore[misc]
+            task = asyncio.get_running_loop().create_task(self._commit(self._next_batch()))
+            self._batches.add(task)  # the loop itself would not keep it
+            task.add_done_callback(self._batches.discard)
 
     def _next_batch(self) -> list[Waiting]:
         batch = [self._waiting.popleft()]
@@ -75,41 +75,59 @@ class Committer:
         self._alerts -= size
         return batch
 
-    def _finish(self, batch: list[Waiting], job: "asyncio.Future[list[Stored | Exception]]") -> None:
+    async def _commit(self, batch: list[Waiting]) -> None:
+        try:
+            outcomes = await self._store_batch([arrivals for arrivals, _ in batch])
+        except Exception as failure:
+            outcomes = [failure] * len(batch)
         self._free += 1
-        failure = job.exception()
-        outcomes = [failure] * len(batch) if failure else job.result()
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             if future.done():  # whoever asked has gone
                 continue
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, Exception):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
         self._start()
 
+    async def _store_batch(self, requests: list[Sequence[Arrival]]) -> list[Stored | Exception]:
+        taken = await self._express.take([arrival for arrivals in requests for arrival in arrivals])
+        if taken is not None:
+            return _shared_out(taken, requests)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, store_requests, requests, bool(self._waiting)
+        )
 
-def _store_batch(requests: Sequence[Sequence[Arrival]], more_wait: bool) -> list[Stored | Exception]:
+
+def store_requests(
+    requests: Sequence[Sequence[Arrival]], more_wait: bool = False
+) -> list[Stored | Exception]:
+    """Store several requests' arrivals in one transaction; for each what became of it, or why it failed.
+
+    If they cannot be stored together they are tried in halves, so that one bad alert fails alone.
+    """
     try:
-        return store_requests(requests)
+        return _store_together_or_in_halves(requests)
     finally:
         # Back to the pool, which gives out only what works; in a rush that would cost each batch a round trip.
         if not more_wait or connection.errors_occurred:
             connection.close()
 
 
-def store_requests(requests: Sequence[Sequence[Arrival]]) -> list[Stored | Exception]:
-    """Store several requests' arrivals in one transaction; for each what became of it, or why it failed.
-
-    If they cannot be stored together they are tried in halves, so that one bad alert fails alone.
-    """
+def _store_together_or_in_halves(requests: Sequence[Sequence[Arrival]]) -> list[Stored | Exception]:
     try:
         stored = _store([arrival for arrivals in requests for arrival in arrivals])
     except Exception as failure:
         if len(requests) > 1 and not _is_everybodys(failure):
             half = len(requests) // 2
-            return store_requests(requests[:half]) + store_requests(requests[half:])
+            return _store_together_or_in_halves(requests[:half]) + _store_together_or_in_halves(
+                requests[half:]
+            )
         return [failure] * len(requests)
+    return _shared_out(stored, requests)
+
+
+def _shared_out(stored: Stored, requests: Sequence[Sequence[Arrival]]) -> list[Stored | Exception]:
     outcomes: list[Stored | Exception] = []
     start = 0
     for arrivals in requests:
@@ -120,7 +138,7 @@ def store_requests(requests: Sequence[Sequence[Arrival]]) -> list[Stored | Excep
 
 def _store(arrivals: Sequence[Arrival]) -> Stored:
     try:
-        return intake.ingest(arrivals)
+        return intake.ingest(arrivals, may_be_known=False)
     except DataError as failure:
         if len(arrivals) > 1:
             half = len(arrivals) // 2

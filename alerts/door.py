@@ -31,10 +31,10 @@ from .events import AlertEvent, EventFault
 from .exceptions import MissingKey
 from .formats import FORMATS, base
 from .formats.base import Answer, Format, Request, Taken
-from .intake import Result
 from .keys import IntegrationChanged, KeyCache, authenticate, check
 from .models import Integration
 from .problems import Arrival
+from .results import Result
 
 logger = logging.getLogger(__name__)
 

@@ -9,14 +9,12 @@ may have changed; every write checks that it met what it expected, and otherwise
 """
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
@@ -33,7 +31,8 @@ from .correlation import Group, GroupId
 from .enums import AlertStatus, EventStatus
 from .events import AlertEvent
 from .models import Integration
-from .problems import RANKS, Arrival, Key, Problem, rounds
+from .problems import RANKS, Arrival, Key, Problem, integrations_of, rounds
+from .results import Outcome, Result, Results
 
 ByIncident = dict[str, list[Problem]]
 
@@ -42,28 +41,6 @@ logger = logging.getLogger(__name__)
 MAX_TRIES = 10
 RETRIED_SQLSTATES = {"40001", "40P01"}  # serialization failure, deadlock detected
 TITLES_IN_ENTRY = 3
-# A storm is told in the first entries and then at intervals: a line for each of 100,000 alerts tells nothing,
-# and every line means a lock for which the other batches wait.
-ENTRIES_ONE_BY_ONE = 20
-ENTRY_INTERVAL = timedelta(seconds=10)
-
-
-class Outcome(StrEnum):
-    OPENED = "opened"  # a new alert in a new incident
-    JOINED = "joined"  # a new alert in an incident that was there
-    REPEATED = "repeated"  # an alert that fires already: one more on its count
-    REFIRED = "refired"  # a resolved alert of an incident that is still unresolved fires again
-    RESOLVED = "resolved"
-    ACKNOWLEDGED = "acknowledged"
-    IGNORED = "ignored"  # a resolve or an acknowledgement without a firing alert
-
-
-class Result(msgspec.Struct, frozen=True, gc=False):
-    """What became of one arrival; `incident` is its number, None when there is none."""
-
-    dedup_key: str = msgspec.field(name="external_id")
-    outcome: Outcome
-    incident: int | None = None
 
 
 def take(integration: Integration, events: Iterable[AlertEvent]) -> list[Result]:
@@ -74,15 +51,16 @@ def take(integration: Integration, events: Iterable[AlertEvent]) -> list[Result]
     return ingest([Arrival(integration, event) for event in events])
 
 
-def ingest(arrivals: Sequence[Arrival]) -> list[Result]:
+def ingest(arrivals: Sequence[Arrival], *, may_be_known: bool = True) -> list[Result]:
     """Store a batch; the results are in the order of the arrivals.
 
+    `may_be_known` False skips the way of `known`, for a batch of which it is clear that it needs another.
     Raises django.db.Error when the database cannot take it, and IntegrationChanged; then nothing is stored.
     Calling it again with the same arrivals counts them again.
     """
     for attempt in range(1, MAX_TRIES + 1):
         try:
-            return _ingest(arrivals, timezone.now(), is_first=attempt == 1)
+            return _ingest(arrivals, timezone.now(), may_be_known=may_be_known and attempt == 1)
         except (store.Changed, OperationalError) as error:
             retried = isinstance(error, store.Changed) or (
                 getattr(error.__cause__, "sqlstate", None) in RETRIED_SQLSTATES
@@ -93,55 +71,34 @@ def ingest(arrivals: Sequence[Arrival]) -> list[Result]:
     raise AssertionError("unreachable")
 
 
-def _ingest(arrivals: Sequence[Arrival], now: datetime, *, is_first: bool) -> list[Result]:
+def _ingest(arrivals: Sequence[Arrival], now: datetime, *, may_be_known: bool) -> list[Result]:
     folded = list(rounds(arrivals))
-    results: list[Any] = [None] * len(arrivals)  # every arrival is in one round
-    integrations = {arrival.integration.id_text: arrival.integration for arrival in arrivals}.values()
-    if is_first and len(folded) == 1 and _take_known(folded[0].values(), integrations, results, now):
-        return results
+    results = Results(len(arrivals))
+    senders = integrations_of(arrivals)
+    if may_be_known and len(folded) == 1:
+        call = known.call_for(folded[0].values(), senders, now=now)
+        if call and _make(call, results):
+            return results.all()
     with transaction.atomic():
         sql.prefer_indexes()
-        keys.hold(integrations)
+        keys.hold(senders)
         for problems in folded:
             _Round(problems, results, now).run()
-    return results
+    return results.all()
 
 
-def _take_known(
-    problems: Collection[Problem], integrations: Collection[Integration], results: list[Any], now: datetime
-) -> bool:
-    """Whether all of the problems were of the kind that takes one statement."""
-    if not all(problem.is_firing for problem in problems) or not all(i.stamp for i in integrations):
-        return False
+def _make(call: known.Call, results: Results) -> bool:
     with transaction.atomic() if connection.in_atomic_block else nullcontext():
-        taken = known.take_known(
-            problems,
-            integrations,
-            now=now,
-            quiet_after=ENTRY_INTERVAL,
-            told_entries=ENTRIES_ONE_BY_ONE,
-        )
-    if taken is None:
-        return False
-    for problem, (outcome, number) in zip(problems, taken, strict=True):
-        _report(results, problem, Outcome(outcome), number)
-    return True
-
-
-def _report(results: list[Any], problem: Problem, outcome: Outcome, incident: int | None) -> None:
-    dedup_key = problem.event.dedup_key
-    first, *more = problem.indexes
-    results[first] = Result(dedup_key, outcome, incident)
-    for index in more:
-        results[index] = Result(
-            dedup_key, Outcome.REPEATED if problem.is_firing else Outcome.IGNORED, incident
-        )
+        taken = call.report(sql.fetch(known.TAKE, call.parameters), results)
+    if taken:
+        rooms.publish_alerts(call.incidents)
+    return taken
 
 
 class _Round:
     """One pass over problems with different keys."""
 
-    def __init__(self, problems: dict[Key, Problem], results: list[Any], now: datetime) -> None:
+    def __init__(self, problems: dict[Key, Problem], results: Results, now: datetime) -> None:
         self.problems = problems
         self.results = results
         self.now = now
@@ -181,7 +138,7 @@ class _Round:
             problems[place].current = alert
 
     def _read_incidents(self, ids: Iterable[str]) -> None:
-        self.rows |= bulk.read(ids, quiet_since=self.now - ENTRY_INTERVAL)
+        self.rows |= bulk.read(ids, quiet_since=self.now - known.ENTRY_INTERVAL)
 
     def _sort_new(self, new: list[Problem]) -> tuple[ByIncident, list[list[Problem]]]:
         """Which incident each new problem joins, and those that open one together."""
@@ -238,9 +195,9 @@ class _Round:
             raise store.Changed("an incident was resolved before its new alerts were stored")
 
     def _is_told(self, incident: str) -> bool:
-        """Whether the timeline tells of what fires now; see ENTRIES_ONE_BY_ONE."""
+        """Whether the timeline tells of what fires now; see known.ENTRIES_ONE_BY_ONE."""
         row = self.rows[incident]
-        return row.alert_entries < ENTRIES_ONE_BY_ONE or row.was_quiet
+        return row.alert_entries < known.ENTRIES_ONE_BY_ONE or row.was_quiet
 
     def _is_worse(self, incident: str, problems: list[Problem]) -> bool:
         return any(p.is_firing for p in problems) and _worst(problems) < RANKS[self.rows[incident].severity]
@@ -356,7 +313,7 @@ class _Round:
                 at=self.now,
                 **_named(problems),
                 # Since the last entry there may have been others.
-                among_others=self.rows[incident].alert_entries >= ENTRIES_ONE_BY_ONE,
+                among_others=self.rows[incident].alert_entries >= known.ENTRIES_ONE_BY_ONE,
             )
             for incident, problems in problems_of.items()
         )
@@ -397,7 +354,7 @@ class _Round:
 
     def _done(self, problems: list[Problem], outcome: Outcome, incident: int | None) -> None:
         for problem in problems:
-            _report(self.results, problem, outcome, incident)
+            self.results.report(problem, outcome, incident)
 
 
 def _by_incident(problems: Iterable[Problem]) -> ByIncident:

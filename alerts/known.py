@@ -2,17 +2,16 @@
 
 For them nothing has to be decided, opened or told, so one call of a function in the database does it all (its
 text is in the migrations): it looks the alerts and their incidents up, holds the incidents against being
-resolved, stores new alerts and counts the others. It does so for all of a batch or for nothing of it;
-`intake` does the rest, and does the same for these when they come with others.
+resolved, stores new alerts and counts the others. It does so for all of a batch or for nothing of it: when one
+of the problems is of another kind, or an integration is not as remembered, `intake` deals with all of them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from incidents import rooms
 from incidents.bulk import IncidentRow
 from openalert import sql
 from openalert.ids import uuid7_texts
@@ -20,8 +19,15 @@ from openalert.ids import uuid7_texts
 from . import correlation
 from .models import Integration
 from .problems import Problem
+from .results import Outcome, Results
+
+# A storm is told in the first entries and then at intervals: a line for each of 100,000 alerts tells nothing,
+# and every line means a lock for which the other batches wait.
+ENTRIES_ONE_BY_ONE = 20
+ENTRY_INTERVAL = timedelta(seconds=10)
 
 TAKE = "SELECT * FROM alerts_take_known(%s::json, %s::json, %s, %s, %s)"
+OUTCOMES = {"joined": Outcome.JOINED, "repeated": Outcome.REPEATED}
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -43,20 +49,55 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     since: datetime
 
 
-def take_known(
-    problems: Collection[Problem],
-    integrations: Collection[Integration],
-    *,
-    now: datetime,
-    quiet_after: timedelta,
-    told_entries: int,
-) -> list[tuple[str, int]] | None:
-    """Store firing problems of different keys, in a transaction of its own.
+class Call:
+    """One call of the function, and what it means."""
 
-    Returns each one's outcome, repeated or joined, and its incident's number; None when one of them is
-    neither, or an integration is not as remembered: then nothing is stored. Only incidents are joined here
-    whose alerts have `told_entries` timeline entries, the last of them not older than `quiet_after`.
+    def __init__(
+        self, problems: Collection[Problem], integrations: Collection[Integration], now: datetime
+    ) -> None:
+        self._problems = problems
+        remembered = [{"id": integration.id_text, "stamp": integration.stamp} for integration in integrations]
+        self.parameters = [
+            sql.as_json(_rows(problems, now)),
+            sql.as_json(remembered),
+            now,
+            now - ENTRY_INTERVAL,
+            ENTRIES_ONE_BY_ONE,
+        ]
+        self.incidents: list[IncidentRow] = []
+
+    def report(self, told: Iterable[tuple[Any, ...]], results: Results) -> bool:
+        """Whether the batch was taken; then the results are filled in, and `incidents` are those concerned."""
+        decided: dict[int, tuple[str | None, int]] = {}
+        for place, outcome, incident, number, *summary in told:
+            if place is not None:
+                decided[place] = outcome, number
+            else:
+                self.incidents.append(
+                    IncidentRow(incident, number, *summary, alert_entries=0, was_quiet=False)
+                )
+        if not decided or any(outcome is None for outcome, _ in decided.values()):
+            return False
+        for place, problem in enumerate(self._problems):
+            outcome, number = decided[place]
+            results.report(problem, OUTCOMES[outcome], number)
+        return True
+
+
+def call_for(
+    problems: Collection[Problem], integrations: Collection[Integration], *, now: datetime
+) -> Call | None:
+    """The call that may take problems of different keys; None when it never could.
+
+    It must be made in a transaction of its own, and may raise a serialization failure: then nothing was
+    stored, as another transaction was faster with one of the alerts.
     """
+    if not all(problem.is_firing for problem in problems) or not all(i.stamp for i in integrations):
+        return None
+    return Call(problems, integrations, now)
+
+
+def _rows(problems: Collection[Problem], now: datetime) -> list[Row]:
     rows = []
     for place, (problem, alert_id) in enumerate(zip(problems, uuid7_texts(len(problems)), strict=True)):
         event, arrival = problem.event, problem.arrival
@@ -79,16 +120,4 @@ def take_known(
                 now - group.window,
             )
         )
-    remembered = [{"id": integration.id_text, "stamp": integration.stamp} for integration in integrations]
-    told = sql.fetch(TAKE, [sql.as_json(rows), sql.as_json(remembered), now, now - quiet_after, told_entries])
-    outcomes: list[Any] = [None] * len(rows)
-    incidents = []
-    for place, outcome, incident, number, *summary in told:
-        if place is not None:
-            outcomes[place] = (outcome, number)
-        else:
-            incidents.append(IncidentRow(incident, number, *summary, alert_entries=0, was_quiet=False))
-    if not told or any(outcome is None for outcome, _ in outcomes):
-        return None
-    rooms.publish_alerts(incidents)
-    return outcomes
+    return rows

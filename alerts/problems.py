@@ -1,6 +1,6 @@
 """What arrives, folded: a batch as problems of which no round holds one twice."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -92,3 +92,8 @@ def rounds(arrivals: Sequence[Arrival]) -> Iterator[dict[Key, Problem]]:
     if first:
         yield first
     yield from later
+
+
+def integrations_of(arrivals: Sequence[Arrival]) -> "Collection[Integration]":
+    """Who sent them, each once."""
+    return {arrival.integration.id_text: arrival.integration for arrival in arrivals}.values()

@@ -6,7 +6,7 @@ from alerts.addresses import NATIVE_PATH, PREFIX
 from alerts.bodies import MAX_BODY_BYTES
 from alerts.enums import AlertStatus, Source
 from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE
-from alerts.intake import Outcome
+from alerts.results import Outcome
 from incidents.enums import Severity
 
 SCHEMES: dict[str, Any] = {

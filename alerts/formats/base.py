@@ -20,8 +20,8 @@ from openalert.error_shape import error, error_body, error_type
 from openalert.exceptions import OpenAlertError
 
 if TYPE_CHECKING:
-    from alerts.intake import Result
     from alerts.models import Integration
+    from alerts.results import Result
 
 Reader = Callable[[Any, Mapping[str, str]], list[AlertEvent | EventFault]]
 

@@ -12,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from alerts import intake
 from alerts.enums import AlertStatus, Grouping
 from alerts.events import AlertEvent
-from alerts.intake import Arrival, Outcome
 from alerts.models import Alert
+from alerts.problems import Arrival
+from alerts.results import Outcome
 from alerts.tests.factories import IntegrationFactory
 from incidents import lifecycle
 from incidents.enums import Kind, Severity, Status

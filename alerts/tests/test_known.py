@@ -11,12 +11,14 @@ from alerts import intake, keys, known
 from alerts.enums import EventStatus, Grouping
 from alerts.events import AlertEvent
 from alerts.models import Alert
-from alerts.problems import Arrival
+from alerts.problems import Arrival, rounds
+from alerts.results import Results
 from alerts.tests.factories import IntegrationFactory
 from incidents import lifecycle
 from incidents.enums import Kind, Severity
 from incidents.models import Incident
 from incidents.timeline import SYSTEM
+from openalert import sql
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FIRING, RESOLVED = EventStatus.FIRING, EventStatus.RESOLVED
@@ -37,7 +39,7 @@ def integration():
 def many_told(integration, monkeypatch):
     """An incident of which the timeline has told enough, so that more alerts may join without a word."""
     send(integration, event("first"))
-    monkeypatch.setattr(intake, "ENTRIES_ONE_BY_ONE", 0)
+    monkeypatch.setattr(known, "ENTRIES_ONE_BY_ONE", 0)
     return Incident.objects.get()
 
 
@@ -65,7 +67,7 @@ def test_repeats_and_joins_take_one_statement(integration, many_told):
 def test_both_ways_write_the_same(integration, many_told, monkeypatch):
     same = {"source": "db1", "metadata": {"a": [1, {"b": "ü"}]}, "severity": Severity.LOW, "title": "Same"}
     send(integration, event("short", **same), event("first", **same))
-    monkeypatch.setattr(intake, "ENTRIES_ONE_BY_ONE", 1000)
+    monkeypatch.setattr(known, "ENTRIES_ONE_BY_ONE", 1000)
     send(integration, event("long", **same))
     columns = (
         "title",
@@ -85,25 +87,12 @@ def test_both_ways_write_the_same(integration, many_told, monkeypatch):
 
 
 def test_nothing_is_stored_of_a_batch_with_something_else_in_it(integration, many_told):
-    problems = [
-        problem
-        for batch in intake.rounds(
-            [
-                Arrival(integration, event("new")),
-                Arrival(integration, event("worse", severity=Severity.CRITICAL)),
-            ]
-        )
-        for problem in batch.values()
-    ]
-    taken = known.take_known(
-        problems,
-        [integration],
-        now=many_told.last_alert_at,
-        quiet_after=intake.ENTRY_INTERVAL,
-        told_entries=0,
-    )
-    assert (taken, stored()) == (None, [("first",)])
-    assert [r.outcome for r in send(integration, *(p.event for p in problems))] == ["joined", "joined"]
+    events = [event("new"), event("worse", severity=Severity.CRITICAL)]
+    [problems] = rounds([Arrival(integration, e) for e in events])
+    call = known.call_for(problems.values(), [integration], now=many_told.last_alert_at)
+    assert not call.report(sql.fetch(known.TAKE, call.parameters), Results(2))
+    assert stored() == [("first",)]
+    assert [r.outcome for r in send(integration, *events)] == ["joined", "joined"]
     assert Incident.objects.get().severity == Severity.CRITICAL
 
 
@@ -131,10 +120,10 @@ def test_the_timeline_hears_of_a_storm_now_and_then(integration, clock):
     for number in range(60):
         send(integration, event(f"key-{number}"))
     added = Incident.objects.get().timeline.filter(kind=Kind.ALERT_ADDED)
-    assert added.count() == intake.ENTRIES_ONE_BY_ONE
-    clock.advance(seconds=intake.ENTRY_INTERVAL.total_seconds() + 1)
+    assert added.count() == known.ENTRIES_ONE_BY_ONE
+    clock.advance(seconds=known.ENTRY_INTERVAL.total_seconds() + 1)
     send(integration, event("later"))
-    assert added.count() == intake.ENTRIES_ONE_BY_ONE + 1
+    assert added.count() == known.ENTRIES_ONE_BY_ONE + 1
     assert added.last().data == {"count": 1, "titles": ["Alert later"], "among_others": True}
     assert Incident.objects.get().last_alert_at == clock.now
     assert Alert.objects.count() == 61
