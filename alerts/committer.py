@@ -59,6 +59,10 @@ class Committer:
         self._start()
         return await future
 
+    def close(self) -> None:
+        """Let go of the database; the next batch finds its way to it again."""
+        self._express.close()
+
     def _start(self) -> None:
         while self._free and self._waiting:
             self._free -= 1

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
@@ -35,6 +36,7 @@ from .keys import IntegrationChanged, KeyCache, authenticate, check
 from .models import Integration
 from .problems import Arrival
 from .results import Result
+from .throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +69,22 @@ def takes(scope: HTTPScope) -> bool:
     return is_intake(scope["method"], scope["path"])
 
 
+class Throttled(OpenAlertError):
+    code = "throttled"
+    detail = "This integration sends more alerts than it may. Nothing was stored: send it again later."
+
+    def __init__(self, status: HTTPStatus) -> None:
+        self.status = status
+        super().__init__()
+
+
 class Door:
     """The ASGI application, for one event loop."""
 
     def __init__(self) -> None:
         self._committer = Committer()
         self._keys = KeyCache()
+        self._throttle = Throttle(settings.INTAKE_ALERTS_PER_MINUTE)
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="intake-door")
         self._waiting = 0
 
@@ -102,6 +114,10 @@ class Door:
             answer = (format.refuse if format else base.refuse)(request, _named(failure))
         await _respond(send, answer, request_id, format)
 
+    def close(self) -> None:
+        """Let go of the database until the next request."""
+        self._committer.close()
+
     async def _take(self, format: Format, request: Request) -> Answer:
         """Check the key, read the body and store what is in it.
 
@@ -124,6 +140,8 @@ class Door:
             events = [event for event in read if isinstance(event, AlertEvent)]
             if not events:
                 return format.answer(request, Taken([], [f for f in read if isinstance(f, EventFault)]))
+            if not self._throttle.allows(integration.id_text, len(events)):
+                raise Throttled(format.throttled)
             try:
                 stored = await self._committer.store([Arrival(integration, event) for event in events])
             except IntegrationChanged:

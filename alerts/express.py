@@ -53,6 +53,11 @@ class Express:
         rooms.tell_alerts(call.incidents)
         return results.all()
 
+    def close(self) -> None:
+        """End the connections that rest."""
+        while self._resting:
+            self._resting.pop()[0].pgconn.finish()
+
     async def _fetch(self, statement: str, parameters: Sequence[object]) -> list[tuple[object, ...]]:
         database = await self._connection()
         try:

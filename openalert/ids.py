@@ -1,12 +1,16 @@
 """Time-ordered identifiers (RFC 9562, version 7). They are unique, not secret: whoever sees one may guess others.
 
-So their random bits come from Python's generator, which is seeded anew in every process: the system's would
-cost a system call each.
+So their random bits come from a generator of Python's: the system's would cost a system call each. It is our own,
+so that nobody else's seed can repeat it, and a forked process seeds it anew.
 """
 
+import os
 import random
 import time
 from uuid import UUID
+
+_random = random.Random()  # noqa: S311
+os.register_at_fork(after_in_child=_random.seed)
 
 
 def uuid7() -> UUID:
@@ -15,13 +19,13 @@ def uuid7() -> UUID:
     New rows land at the right-hand edge of the primary-key index, so that it stays in memory however
     large the table grows; and what one process makes is in the order of its making.
     """
-    return UUID(int=_value(*divmod(time.time_ns(), 1_000_000), random.getrandbits(62)))
+    return UUID(int=_value(*divmod(time.time_ns(), 1_000_000), _random.getrandbits(62)))
 
 
 def uuid7_texts(count: int) -> list[str]:
     """So many UUIDv7 of this moment, as 32 hexadecimal digits each: cheap enough for the rows of a bulk."""
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
-    return [f"{_value(milliseconds, nanoseconds, random.getrandbits(62)):032x}" for _ in range(count)]
+    return [f"{_value(milliseconds, nanoseconds, _random.getrandbits(62)):032x}" for _ in range(count)]
 
 
 def _value(milliseconds: int, nanoseconds: int, noise: int) -> int:

@@ -5,6 +5,7 @@ pytest.ini loads it (`-p openalert.testing`); with pytest-xdist each worker has 
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,7 @@ def variables_for(places: Places, database: str | None = None) -> dict[str, str]
     host = quote(places.database["HOST"], safe="")
     return {
         "DATABASE_URL": f"postgres://{places.database['USER']}@{host}/{database or places.database['NAME']}",
+        "DATABASE_PREPARED_STATEMENTS": "yes",
         "REDIS_URL": places.redis_url,
         "SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnop",
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
@@ -76,6 +78,7 @@ VARIABLES = [
     "HSTS_SECONDS",
     "DATABASE_POOL_SIZE",
     "DATABASE_PREPARED_STATEMENTS",
+    "INTAKE_ALERTS_PER_MINUTE",
     "WORKER_CONCURRENCY",
     "EMAIL_TIMEOUT_SECONDS",
     "DEFAULT_FROM_EMAIL",
@@ -86,6 +89,14 @@ VARIABLES = [
 def empty_valkey(valkey: redis.Redis) -> None:
     """Each test finds Valkey empty."""
     valkey.flushall()
+
+
+@pytest.fixture(autouse=True)
+def rested_intake() -> Iterator[None]:
+    """The web process's intake keeps connections of its own; the database of the tests is to be dropped some time."""
+    yield
+    if "openalert.asgi" in sys.modules:
+        sys.modules["openalert.asgi"].intake_application.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,19 @@
 """Alerts over HTTP: what is answered, and what is stored when it is."""
 
 import asyncio
+import gzip
 import json
+import zlib
 from pathlib import Path
 
 import httpx
 import pytest
-from django.db import OperationalError
+import zstandard
+from django.db import DataError, OperationalError
 
-from alerts import addresses, bodies, door
+from alerts import addresses, bodies, door, store
 from alerts.enums import Source
+from alerts.integrations import rotate_key
 from alerts.models import Alert
 from alerts.tests.factories import IntegrationFactory
 from incidents.models import Incident
@@ -178,6 +182,109 @@ def test_fault_of_ours_is_told_without_its_innards(integration, monkeypatch):
     monkeypatch.setattr("alerts.intake._Round.run", fail)
     response = post(integration.key, {"title": "x"})
     assert (response.status_code, "innards" in response.text) == (500, False)
+
+
+def test_integration_that_runs_wild_is_told_to_come_back(integration, settings):
+    settings.INTAKE_ALERTS_PER_MINUTE = 3
+    narrow = door.Door()
+
+    def send(path=addresses.NATIVE_PATH, **options):
+        async def once():
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(narrow), base_url="http://testserver"
+            ) as client:
+                return await client.post(path, **options)
+
+        return asyncio.run(once())
+
+    headers = {"Authorization": f"Bearer {integration.key}"}
+    assert send(json=[{"title": "x"}] * 3, headers=headers).status_code == 202
+    response = send(json={"title": "x"}, headers=headers)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert errors(response) == [("throttled", None)]
+    assert Alert.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstandard.ZstdCompressor().compress)],
+)
+def test_packed_bodies(integration, encoding, pack):
+    response = post(integration.key, pack(b'{"title": "packed"}'), **{"Content-Encoding": encoding})
+    assert (response.status_code, Alert.objects.get().title) == (202, "packed")
+    response = post(
+        integration.key, pack(b" " * (bodies.MAX_BODY_BYTES + 1)), **{"Content-Encoding": encoding}
+    )
+    assert (response.status_code, errors(response)) == (413, [("too_large", None)])
+    response = post(integration.key, pack(b"{}" * 500)[:-9], **{"Content-Encoding": encoding})
+    assert (response.status_code, errors(response)) == (400, [("malformed_encoding", None)])
+    response = post(integration.key, b"not packed", **{"Content-Encoding": encoding})
+    assert (response.status_code, errors(response)) == (400, [("malformed_encoding", None)])
+
+
+def test_unknown_encoding(integration):
+    response = post(integration.key, b"{}", **{"Content-Encoding": "br"})
+    assert (response.status_code, errors(response)) == (415, [("unknown_encoding", None)])
+
+
+def test_a_line_for_each_alert(integration):
+    lines = b'{"title": "A", "external_id": "a"}\n\n{"title": "B", "external_id": "b"}\n'
+    response = post(integration.key, lines, **{"Content-Type": "application/x-ndjson"})
+    assert [alert["external_id"] for alert in response.json()["alerts"]] == ["a", "b"]
+    bad = b'{"title": "C", "external_id": "c"}\n{"title": 5}\n'
+    response = post(integration.key, bad, **{"Content-Type": "application/x-ndjson"})
+    assert (response.status_code, errors(response)) == (400, [("invalid", "title")])
+    assert sorted(Alert.objects.values_list("dedup_key", flat=True)) == ["a", "b", "c"]
+
+
+def test_alert_that_the_database_cannot_hold_fails_alone(integration, monkeypatch):
+    """Whatever slips through the readers: the batch is taken apart until the bad one stands alone."""
+    insert = store.insert
+
+    def picky(alerts, *, now):
+        if any(alert.title == "bad" for alert in alerts):
+            raise DataError("unsupported Unicode escape sequence")
+        return insert(alerts, now=now)
+
+    monkeypatch.setattr("alerts.store.insert", picky)
+    response = post(
+        integration.key, [{"title": f"{n}" if n != 3 else "bad", "external_id": f"{n}"} for n in range(7)]
+    )
+    assert (response.status_code, [e["index"] for e in response.json()["errors"]]) == (400, [3])
+    assert Alert.objects.count() == response.json()["accepted"] == 6
+
+
+def test_requests_at_once_each_get_their_own_answer(integration):
+    async def send():
+        transport = httpx.ASGITransport(application)
+        headers = {"Authorization": f"Bearer {integration.key}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            payloads = [
+                {"title": f"T{n}", "external_id": f"{n}"} if n % 5 else {"title": ""} for n in range(60)
+            ]
+            waiting = [client.post(addresses.NATIVE_PATH, json=p, headers=headers) for p in payloads]
+            return await asyncio.gather(*waiting)
+
+    for number, response in enumerate(asyncio.run(send())):
+        if number % 5:
+            assert [a["external_id"] for a in response.json()["alerts"]] == [f"{number}"]
+        else:
+            assert (response.status_code, errors(response)) == (400, [("blank", "title")])
+    assert Alert.objects.count() == 48
+
+
+def test_key_that_was_rotated_is_void_at_once(integration):
+    assert post(integration.key, {"title": "x", "external_id": "x"}).status_code == 202
+    old, new = integration.key, rotate_key(integration.pk)
+    assert post(old, {"title": "x", "external_id": "x"}).status_code == 401
+    assert post(new, {"title": "x", "external_id": "x"}).status_code == 202
+
+
+def test_integration_that_was_removed_takes_nothing_more(integration):
+    assert post(integration.key, {"title": "x"}).status_code == 202
+    integration.delete()
+    assert post(integration.key, {"title": "y"}).status_code == 401
+    assert not Alert.objects.exists()
 
 
 def test_correlation_id_is_taken_over(integration):
