@@ -5,14 +5,16 @@ STAMP := $(VENV)/installed
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean-data
+.PHONY: help run test lint bench-intake clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
 	@echo "make test        run the tests (PYTEST_ARGS='-k engine')"
 	@echo "make lint        check style, import order and migrations"
+	@echo "make bench-intake   measure intake beside its peer (BENCH_ARGS='--rounds 1')"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
 run: $(STAMP)
@@ -27,6 +29,9 @@ lint: $(STAMP)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -W 'ignore:Got an error checking' manage.py makemigrations --check --dry-run
+
+bench-intake: $(STAMP)
+	$(VENV)/bin/python bench/compare_intake.py $(BENCH_ARGS)
 
 # Stop OpenAlert first. What root's servers keep elsewhere is removed by the next start.
 clean-data:
