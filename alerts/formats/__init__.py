@@ -4,8 +4,20 @@ from http import HTTPStatus
 
 from alerts.enums import Source
 
-from . import alertmanager, openalert, opsgenie
+from . import (
+    alertmanager,
+    cloudevents,
+    github,
+    gitlab,
+    nagios,
+    openalert,
+    opsgenie,
+    sentry,
+    uptime_kuma,
+    zabbix,
+)
 from .base import Format, key_in_authorization
+from .signing import check_bearer
 
 FORMATS: dict[Source, Format] = {
     format.source: format
@@ -24,6 +36,21 @@ FORMATS: dict[Source, Format] = {
             answer=opsgenie.answer,
             refuse=opsgenie.refuse,
             throttled=HTTPStatus.TOO_MANY_REQUESTS,
+        ),
+        Format(source=Source.SENTRY, check=sentry.check, read=sentry.read),
+        Format(source=Source.ZABBIX, check=check_bearer, read=zabbix.read),
+        Format(
+            source=Source.UPTIME_KUMA, decode=uptime_kuma.decode, check=check_bearer, read=uptime_kuma.read
+        ),
+        Format(source=Source.GITHUB, decode=github.decode, check=github.check, read=github.read),
+        Format(source=Source.GITLAB, check=gitlab.check, read=gitlab.read),
+        Format(source=Source.NAGIOS, decode=nagios.decode, check=check_bearer, read=nagios.read),
+        Format(
+            source=Source.CLOUDEVENTS,
+            decode=cloudevents.decode,
+            check=cloudevents.check,
+            read=cloudevents.read,
+            methods=cloudevents.METHODS,
         ),
     )
 }

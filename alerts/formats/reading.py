@@ -1,9 +1,10 @@
 """What the readers of other systems' words have in common."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from alerts.events import AlertEvent, EventFault, InvalidEvent
+from alerts.events import MAX_DEDUP_KEY, AlertEvent, EventFault, InvalidEvent
 from incidents.enums import Severity
 
 # What systems and people call a severity; our own words and everybody else's.
@@ -75,3 +76,16 @@ def text(value: Any, limit: int) -> str:
 def first_text(limit: int, *values: Any) -> str:
     """The first of the values that says something."""
     return next((found for value in values if (found := text(value, limit))), "")
+
+
+def inner(value: Any, *path: str) -> dict[str, Any]:
+    """The object at a path of keys in an object; {} where there is none."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def key_of(*parts: Any) -> str:
+    """A dedup key made of its parts, with “/” between them; a hash of them when it would be too long."""
+    key = "/".join(str(part) for part in parts)
+    return key if len(key) <= MAX_DEDUP_KEY else hashlib.sha256(key.encode()).hexdigest()
