@@ -54,6 +54,17 @@ class Email:
 
 
 @dataclass(frozen=True)
+class MailIntake:
+    """Where mail for integrations is taken; port 0: nowhere. The certificate and its key are PEM files, or ""."""
+
+    domain: str
+    host: str
+    port: int
+    certificate: str
+    certificate_key: str
+
+
+@dataclass(frozen=True)
 class Environment:
     """Everything that settings.py takes from outside, whole and valid."""
 
@@ -69,9 +80,11 @@ class Environment:
     hsts_seconds: int
     database: dict[str, Any]
     redis_url: str
+    intake_alerts_per_minute: int
     worker_concurrency: int
     email: Email
     from_address: str
+    mail_intake: MailIntake
 
     @property
     def broker_url(self) -> str:
@@ -84,6 +97,9 @@ class Environment:
     def https(self) -> bool:
         return self.site_url.startswith("https://")
 
+
+# Several of `make run` on one machine differ in PORT, and so do their ports for mail: 8025 beside 8000.
+MAIL_PORT_OFFSET = 25
 
 # A statement is prepared once it has been used so often.
 PREPARE_THRESHOLD = 3
@@ -143,6 +159,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         reader.fault(
             "ALLOWED_HOSTS", ",".join(hosts), f"a list that allows SITE_URL's host, {host_of(site_url)}"
         )
+    values["mail_intake"] = _mail_intake(reader, port, "localhost" if embedded else host_of(site_url or ""))
     pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
     prepares = reader.boolean("DATABASE_PREPARED_STATEMENTS", embedded)
     email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
@@ -154,6 +171,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "log_level": reader.read("LOG_LEVEL", check_log_level, "one of " + ", ".join(LOG_LEVELS)) or "INFO",
         "behind_tls_proxy": reader.boolean("BEHIND_TLS_PROXY", False),
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
+        "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "from_address": reader.given("DEFAULT_FROM_EMAIL") or "OpenAlert <openalert@localhost>",
     }
@@ -187,6 +205,20 @@ def _installation(reader: "Reader") -> dict[str, Any]:
         "allowed_hosts": reader.require("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED),
         "email": reader.require("EMAIL_URL", check_email_url, EMAIL_WANTED),
     }
+
+
+def _mail_intake(reader: "Reader", port: int, domain: str) -> MailIntake:
+    certificate, key = reader.given("INTAKE_SMTP_CERTIFICATE"), reader.given("INTAKE_SMTP_CERTIFICATE_KEY")
+    if key and not certificate:
+        reader.fault("INTAKE_SMTP_CERTIFICATE", "", "a PEM file: INTAKE_SMTP_CERTIFICATE_KEY is its key")
+    beside = port + MAIL_PORT_OFFSET
+    return MailIntake(
+        domain=reader.read("INTAKE_MAIL_DOMAIN", check_domain, DOMAIN_WANTED) or domain,
+        host=reader.given("INTAKE_SMTP_HOST") or "127.0.0.1",
+        port=reader.integer("INTAKE_SMTP_PORT", beside if beside <= 65535 else 0, lowest=0, highest=65535),
+        certificate=certificate,
+        certificate_key=key or certificate,
+    )
 
 
 class Reader:
@@ -255,6 +287,7 @@ DATABASE_WANTED = "postgres://user:password@host:5432/name"
 REDIS_WANTED = "redis://:password@host:6379/0, rediss://… or unix:///path"
 SITE_URL_WANTED = "the address that people use, like https://alerts.example.org, without a path"
 HOSTS_WANTED = "the host names that are served, separated by commas, like alerts.example.org"
+DOMAIN_WANTED = "the domain behind the @ of integrations' addresses, like alerts.example.org"
 EMAIL_WANTED = "smtp+tls://user:password@host:587, smtp://host:25, smtp+ssl://…, consolemail:// or mailbox://"
 
 
@@ -306,6 +339,12 @@ def check_hosts(given: str) -> list[str]:
     if not hosts or any("/" in host or " " in host for host in hosts):
         raise ValueError
     return hosts
+
+
+def check_domain(given: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", given):
+        raise ValueError
+    return given.lower()
 
 
 def check_email_url(given: str) -> dict[str, Any]:

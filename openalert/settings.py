@@ -172,6 +172,8 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework_simplejwt.authentication.JWTAuthentication",
@@ -278,6 +280,12 @@ EMAIL_USE_TLS = environment.email.use_tls
 EMAIL_USE_SSL = environment.email.use_ssl
 EMAIL_TIMEOUT = environment.email.timeout
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = environment.from_address
+
+INTAKE_MAIL_DOMAIN = environment.mail_intake.domain
+INTAKE_SMTP_HOST = environment.mail_intake.host
+INTAKE_SMTP_PORT = environment.mail_intake.port
+INTAKE_SMTP_CERTIFICATE = environment.mail_intake.certificate
+INTAKE_SMTP_CERTIFICATE_KEY = environment.mail_intake.certificate_key
 
 LOGGING = {
     "version": 1,

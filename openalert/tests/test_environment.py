@@ -163,5 +163,31 @@ def test_every_variable_is_in_the_example():
     names = {line.partition("=")[0].lstrip("#") for line in (ROOT / ".env.example").read_text().splitlines()}
     source = (ROOT / "openalert" / "environment.py").read_text()
     read = set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
-    assert len(read) == 17
+    assert len(read) == 23
     assert read <= names
+
+
+def test_mail_is_taken_beside_the_web_or_where_it_is_said(tmp_path):
+    def found(**variables):
+        mail = read_environment(variables, tmp_path).mail_intake
+        return mail.domain, mail.host, mail.port, mail.certificate_key
+
+    assert found() == ("localhost", "127.0.0.1", 8025, "")
+    assert found(PORT="9000") == ("localhost", "127.0.0.1", 9025, "")
+    assert found(**INSTALLATION) == ("alerts.example.org", "127.0.0.1", 8025, "")
+    assert found(
+        **INSTALLATION,
+        INTAKE_MAIL_DOMAIN="In.Example.org",
+        INTAKE_SMTP_HOST="0.0.0.0",
+        INTAKE_SMTP_PORT="0",
+        INTAKE_SMTP_CERTIFICATE="/tls/both.pem",
+    ) == ("in.example.org", "0.0.0.0", 0, "/tls/both.pem")
+
+
+def test_faults_of_the_mail_listener(tmp_path):
+    variables = {"INTAKE_MAIL_DOMAIN": "a@b", "INTAKE_SMTP_PORT": "65536", "INTAKE_SMTP_CERTIFICATE_KEY": "/k"}
+    assert faults(variables, tmp_path) == [
+        "INTAKE_SMTP_CERTIFICATE",
+        "INTAKE_MAIL_DOMAIN",
+        "INTAKE_SMTP_PORT",
+    ]
