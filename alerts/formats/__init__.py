@@ -7,8 +7,10 @@ from alerts.enums import Source
 from . import (
     alertmanager,
     cloudevents,
+    email,
     github,
     gitlab,
+    mime,
     nagios,
     openalert,
     opsgenie,
@@ -29,6 +31,7 @@ FORMATS: dict[Source, Format] = {
             key=key_in_authorization("Bearer"),
         ),
         Format(source=Source.ALERTMANAGER, read=alertmanager.read),
+        Format(source=Source.EMAIL, decode=mime.decode, reader_for=email.reader_for, check=email.check),
         Format(
             source=Source.OPSGENIE,
             read=opsgenie.read,
