@@ -1,8 +1,10 @@
-from django.urls import include, path
+from django.urls import include, path, re_path
 
-from . import views
+from . import sendgrid_inbound, views
 
 urlpatterns = [
+    # With a slash at the end or without: SendGrid follows no redirects.
+    re_path(r"^integrations-inbound/sendgrid(?:/(?P<key>[^/]+))?/?$", sendgrid_inbound.inbound),
     path("incidents/<int:number>/alerts/", views.incident_alerts, name="incident-alerts"),
     path("", include("alerts.service_fragments")),
 ]
