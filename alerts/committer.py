@@ -21,8 +21,9 @@ from .results import Result
 
 logger = logging.getLogger(__name__)
 
-# The second batch is read and written while the first one waits for the disk.
+# A second batch is made ready while the database has the first, if it is a large one: small ones had better grow.
 AT_ONCE = 2
+WORTH_PREPARING = 400
 MAX_BATCH = 2_000
 # More than this is not taken into memory: the senders are asked to come back.
 MAX_WAITING = 50_000
@@ -64,7 +65,7 @@ class Committer:
         self._express.close()
 
     def _start(self) -> None:
-        while self._free and self._waiting:
+        while self._waiting and (self._free == AT_ONCE or (self._free and self._alerts >= WORTH_PREPARING)):
             self._free -= 1
             task = asyncio.get_running_loop().create_task(self._commit(self._next_batch()))
             self._batches.add(task)  # the loop itself would not keep it

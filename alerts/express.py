@@ -4,6 +4,7 @@ A thread that waits for the database has to wait for the interpreter as well, wh
 with just then; under load that costs more than the statement.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -23,10 +24,16 @@ NOT_OURS = frozenset({"context", "cursor_factory", "pool"})
 
 
 class Express:
-    """Some connections, for one event loop."""
+    """One connection and its turns.
+
+    Two batches at once would wait in the database for each other's new alerts, and one of them in vain.
+    """
 
     def __init__(self) -> None:
-        self._resting: list[tuple[psycopg.AsyncConnection, float]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn = asyncio.Lock()
+        self._connection: psycopg.AsyncConnection | None = None
+        self._rests_since = 0.0
 
     async def take(self, arrivals: Sequence[Arrival]) -> list[Result] | None:
         """Store a batch if all of it is known; None when it is not: then nothing is stored.
@@ -40,7 +47,8 @@ class Express:
         if call is None:
             return None
         try:
-            told = await self._fetch(known.TAKE, call.parameters)
+            async with self._my_turn():
+                told = await self._fetch(known.TAKE, call.parameters)
         except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.DataError):
             return None
         except psycopg.OperationalError as error:
@@ -54,37 +62,37 @@ class Express:
         return results.all()
 
     def close(self) -> None:
-        """End the connections that rest."""
-        while self._resting:
-            self._resting.pop()[0].pgconn.finish()
+        """End the connection; the next batch makes another."""
+        if self._connection is not None:
+            self._connection.pgconn.finish()
+            self._connection = None
+
+    def _my_turn(self) -> asyncio.Lock:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self.close()
+            self._loop, self._turn = loop, asyncio.Lock()
+        return self._turn
 
     async def _fetch(self, statement: str, parameters: Sequence[object]) -> list[tuple[object, ...]]:
-        database = await self._connection()
+        database = await self._connect()
         try:
             cursor = await database.execute(statement, parameters)
-            rows = await cursor.fetchall()
-        except BaseException:
-            if database.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                await (
-                    database.close()
-                )  # it was lost, or we stopped waiting for an answer that is still to come
-            raise
+            return await cursor.fetchall()
         finally:
-            if not database.closed:
-                self._resting.append((database, time.monotonic()))
-        return rows
+            self._rests_since = time.monotonic()
+            if database.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                self.close()  # it was lost, or we stopped waiting for an answer that is still to come
 
-    async def _connection(self) -> psycopg.AsyncConnection:
-        while self._resting:
-            database, rested_at = self._resting.pop()
-            if time.monotonic() - rested_at < IDLE_SECONDS:
-                return database
+    async def _connect(self) -> psycopg.AsyncConnection:
+        if self._connection is not None and time.monotonic() - self._rests_since > IDLE_SECONDS:
             try:
-                await database.execute("")
-                return database
+                await self._connection.execute("")
             except psycopg.Error:
-                await database.close()
-        wanted = connection.get_connection_params()
-        return await psycopg.AsyncConnection.connect(
-            **{name: value for name, value in wanted.items() if name not in NOT_OURS}, autocommit=True
-        )
+                self.close()
+        if self._connection is None:
+            wanted = connection.get_connection_params()
+            self._connection = await psycopg.AsyncConnection.connect(
+                **{name: value for name, value in wanted.items() if name not in NOT_OURS}, autocommit=True
+            )
+        return self._connection

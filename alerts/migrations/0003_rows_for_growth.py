@@ -18,6 +18,10 @@ class Migration(migrations.Migration):
             model_name="alert",
             name="alert_title_trigram",
         ),
+        migrations.RemoveIndex(
+            model_name="alert",
+            name="alert_firing_by_incident",
+        ),
         migrations.AlterField(
             model_name="alert",
             name="incident",
@@ -42,7 +46,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="alert",
-            index=models.Index(fields=["incident", "id"], name="alert_by_incident"),
+            index=models.Index(fields=["incident", "status"], name="alert_by_incident"),
         ),
         migrations.AddIndex(
             model_name="alert",

@@ -84,17 +84,14 @@ class Alert(BaseModel):
             ),
         ]
         indexes = [
-            # Ids are in the order of time: the newest alerts of an incident or an integration are at one end.
-            models.Index(fields=["incident", "id"], name="alert_by_incident"),
-            # The condition holds for every alert; it keeps this index from intake's lookup by dedup key, for which
-            # PostgreSQL would take either of the two as long as the table is small, and keep to it.
+            models.Index(fields=["incident", "status"], name="alert_by_incident"),
+            # Ids are in the order of time, so the newest are at one end. The condition holds for every alert; it
+            # keeps this index from intake's lookup by dedup key, for which PostgreSQL would take either of the
+            # two as long as the table is small, and keep to it.
             models.Index(
                 fields=["integration", "id"],
                 condition=Q(first_fired_at__gt=LONG_AGO),
                 name="alert_by_integration",
-            ),
-            models.Index(
-                fields=["incident"], condition=Q(status=AlertStatus.FIRING), name="alert_firing_by_incident"
             ),
         ]
 
