@@ -141,7 +141,7 @@ def check(request: Request, payload: Any, integration: "Integration") -> Answer 
         allowed = {"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"} if origin else {}
         return Answer(HTTPStatus.OK, None, {"Allow": ", ".join(METHODS), **allowed})
     if integration.secret and "authorization" not in request.headers:
-        demand(parse_qs(request.query).get("access_token", [""])[0], integration.secret)
+        demand(parse_qs(request.query, encoding="latin-1").get("access_token", [""])[0], integration.secret)
         return None
     return check_bearer(request, payload, integration)
 

@@ -68,7 +68,8 @@ def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFau
     if "metric_alert" in data:
         return [read_or_fault(payload, _metric_alert)]
     if "issue" in data:
-        return [read_or_fault(payload, _issue)] if payload.get("action") in ISSUE_STATUSES else []
+        status = ISSUE_STATUSES.get(text(payload.get("action"), 32))
+        return [read_or_fault(payload, lambda whole: _issue(whole, status))] if status else []
     if "event" in data or "error" in data:
         return [read_or_fault(payload, _event)]
     if "data" not in payload and "event" in payload:
@@ -76,12 +77,12 @@ def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFau
     return []
 
 
-def _issue(payload: dict[str, Any]) -> AlertEvent:
+def _issue(payload: dict[str, Any], status: EventStatus) -> AlertEvent:
     issue = inner(payload, "data", "issue")
     project = first_text(MAX_SOURCE, inner(issue, "project").get("slug"))
     return AlertEvent(
         dedup_key=_issue_key(issue.get("id")),
-        status=ISSUE_STATUSES[payload["action"]],
+        status=status,
         title=_title(issue),
         severity=_severity(issue),
         name=_title(issue),

@@ -20,8 +20,12 @@ def hmac_sha256(secret: str, body: bytes) -> str:
 
 
 def demand(given: str, expected: str) -> None:
-    """Raises BadSignature unless the two are the same; the time it takes does not tell where they differ."""
-    if not hmac.compare_digest(given.encode(), expected.encode()):
+    """Raises BadSignature unless the text of a header is what is expected.
+
+    The time it takes does not tell where they differ.
+    """
+    # Headers come as Latin-1, whatever their bytes mean.
+    if not hmac.compare_digest(given.encode("latin-1", "replace"), expected.encode()):
         raise BadSignature
 
 
