@@ -1,11 +1,18 @@
 """Celery's doors into alerts."""
 
 from celery import shared_task
+from django.conf import settings
 
-from . import heartbeats
+from . import heartbeats, retention
 
 
 @shared_task
 def expire_heartbeats() -> None:
     """Every second: fire alerts for the heartbeats that are late."""
     heartbeats.tick()
+
+
+@shared_task
+def remove_old_alerts() -> None:
+    """Every five minutes: remove what is older than the installation wants to keep."""
+    retention.remove_old(days=settings.ALERT_RETENTION_DAYS)

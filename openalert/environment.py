@@ -80,6 +80,7 @@ class Environment:
     hsts_seconds: int
     database: dict[str, Any]
     redis_url: str
+    alert_retention_days: int
     intake_alerts_per_minute: int
     worker_concurrency: int
     email: Email
@@ -171,6 +172,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "log_level": reader.read("LOG_LEVEL", check_log_level, "one of " + ", ".join(LOG_LEVELS)) or "INFO",
         "behind_tls_proxy": reader.boolean("BEHIND_TLS_PROXY", False),
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
+        "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "from_address": reader.given("DEFAULT_FROM_EMAIL") or "OpenAlert <openalert@localhost>",

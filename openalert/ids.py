@@ -7,6 +7,7 @@ so that nobody else's seed can repeat it, and a forked process seeds it anew.
 import os
 import random
 import time
+from datetime import datetime
 from uuid import UUID
 
 _random = random.Random()  # noqa: S311
@@ -26,6 +27,11 @@ def uuid7_texts(count: int) -> list[str]:
     """So many UUIDv7 of this moment, as 32 hexadecimal digits each: cheap enough for the rows of a bulk."""
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     return [f"{_value(milliseconds, nanoseconds, _random.getrandbits(62)):032x}" for _ in range(count)]
+
+
+def uuid7_floor(at: datetime) -> str:
+    """What every UUIDv7 made at `at` (aware) or later is not below, as 32 hexadecimal digits."""
+    return f"{_value(int(at.timestamp() * 1000), 0, 0):032x}"
 
 
 def _value(milliseconds: int, nanoseconds: int, noise: int) -> int:

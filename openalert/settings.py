@@ -165,6 +165,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
     },
+    "old alerts": {
+        "task": "alerts.tasks.remove_old_alerts",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 240},
+    },
     "outbox sweep": {
         "task": "notifications.tasks.sweep",
         "schedule": timedelta(seconds=1),
@@ -172,6 +177,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+ALERT_RETENTION_DAYS = environment.alert_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
 
 REST_FRAMEWORK = {
