@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
@@ -29,8 +30,10 @@ class Up:
 
     def __init__(self, data: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.mail_port = free_port()
         self.places = Places(data)
         variables = {"PATH": os.defpath, "OPENALERT_DATA_DIR": str(data), "PORT": str(port)}
+        variables["INTAKE_SMTP_PORT"] = str(self.mail_port)
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up"],
             cwd=ROOT,
@@ -120,8 +123,10 @@ def test_everything_starts_answers_and_ends(start):
     up.wait_for("ready; Ctrl-C ends everything")
     assert f"curl -X POST {up.url}/api/v1/alerts" in up.wait_for("curl")
     assert httpx.get(f"{up.url}/accounts/login/").status_code == 200
+    with smtplib.SMTP("127.0.0.1", up.mail_port) as mail:
+        assert mail.noop() == (250, b"OK")
     family = up.family()
-    assert {"uvicorn", "openalert", "delivery", "beat"} <= {
+    assert {"uvicorn", "openalert", "delivery", "beat", "receive_mail"} <= {
         part for process in family for part in process.cmdline()
     }
 

@@ -1,4 +1,4 @@
-"""Everything in one terminal: the embedded servers, web, worker, sender and beat."""
+"""Everything in one terminal: the embedded servers, web, worker, sender, beat and the mail listener."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ from openalert.settings import environment
 from openalert.supervisor import Supervisor, Terminal, asked_to_end
 
 HOST = "127.0.0.1"
-NAMES = ("openalert", "web", "worker", "sender", "beat", "postgres", "valkey")
+NAMES = ("openalert", "web", "worker", "sender", "beat", "mail", "postgres", "valkey")
 # What Celery thinks of DEBUG and of root need not be said at every start.
 QUIET = "ignore:::celery.fixups.django,ignore:::celery.platforms,ignore:StreamingHttpResponse must consume"
 
@@ -29,7 +29,7 @@ QUIET = "ignore:::celery.fixups.django,ignore:::celery.platforms,ignore:Streamin
 class Command(BaseCommand):
     help = (
         "Starts everything: PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), the tables, the "
-        "demo on the first run, web, worker, sender and beat. Ctrl-C ends all of it."
+        "demo on the first run, web, worker, sender, beat and the mail listener. Ctrl-C ends all of it."
     )
     requires_system_checks = ()
 
@@ -59,7 +59,10 @@ class Command(BaseCommand):
     def start(self) -> None:
         if self.servers:
             self.servers.claim()
-        check_port(self.environment.port)
+        check_port("PORT", HOST, self.environment.port)
+        mail = self.environment.mail_intake
+        if mail.port:
+            check_port("INTAKE_SMTP_PORT", mail.host, mail.port)
         if self.servers:
             self.say(f"starting PostgreSQL and Valkey, data in {self.environment.places.data}")
             self.servers.start()
@@ -70,8 +73,11 @@ class Command(BaseCommand):
         if self.servers:
             call_command("seed_demo")
         connections.close_all()
-        self.say("starting web, worker, sender and beat")
-        for name, command in commands(self.environment.port, self.environment.worker_concurrency).items():
+        programs = commands(
+            self.environment.port, self.environment.worker_concurrency, takes_mail=bool(mail.port)
+        )
+        self.say(f"starting {', '.join(programs)}")
+        for name, command in programs.items():
             self.supervisor.start(
                 Program(
                     name=name,
@@ -95,7 +101,7 @@ class Command(BaseCommand):
             self.say(line)
 
 
-def commands(port: int, concurrency: int) -> dict[str, list[str]]:
+def commands(port: int, concurrency: int, *, takes_mail: bool) -> dict[str, list[str]]:
     """The programs, as arguments of `python -m`."""
     web = ["uvicorn", "openalert.asgi:application", "--host", HOST, "--port", str(port)]
     web += ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--lifespan", "off"]
@@ -103,7 +109,7 @@ def commands(port: int, concurrency: int) -> dict[str, list[str]]:
     celery = ["celery", "-A", "openalert", "--quiet"]
     worker = [*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle"]
     worker += ["--loglevel", "warning"]
-    return {
+    programs = {
         "web": web,
         "worker": [*worker, "--queues", "openalert", "--concurrency", "2", "--hostname", "worker@%h"],
         "sender": [
@@ -117,21 +123,24 @@ def commands(port: int, concurrency: int) -> dict[str, list[str]]:
         ],
         "beat": [*celery, "beat", "--loglevel", "warning", "--pidfile", ""],
     }
+    if takes_mail:
+        programs["mail"] = ["django", "receive_mail"]
+    return programs
 
 
-def check_port(port: int) -> None:
-    """End with a message when nobody could listen there."""
+def check_port(name: str, host: str, port: int) -> None:
+    """End with a message when nobody could listen there; `name` is the variable that sets the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 reason = "is in use by another program"
             else:
                 reason = f"cannot be used ({(error.strerror or str(error)).lower()})"
             sys.exit(
-                f"Port {port} of {HOST} {reason}. Name another one in PORT, like: PORT={port + 1} make run"
+                f"Port {port} of {host} {reason}. Name another one in {name}, like: {name}={port + 1} make run"
             )
 
 
