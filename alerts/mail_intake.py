@@ -15,6 +15,7 @@ from .events import AlertEvent
 from .formats import FORMATS
 from .intake import take
 from .keys import authenticate
+from .models import Integration
 from .results import Result
 
 
@@ -36,10 +37,14 @@ def take_mail(keys: Iterable[str], mail: dict[str, Any]) -> list[Result]:
     WrongSource, IntegrationChanged and django.db.Error; then nothing is stored, and it may be sent again.
     """
     integrations = [authenticate(key, Source.EMAIL) for key in dict.fromkeys(keys)]
-    results: list[Result] = []
+    if len(integrations) == 1:
+        return take(integrations[0], _events(mail, integrations[0]))
     with transaction.atomic():
         # In the order in which intake takes its locks.
-        for integration in sorted(integrations, key=lambda integration: integration.pk):
-            read = FORMATS[Source.EMAIL].reader(integration)(mail, {})
-            results += take(integration, [event for event in read if isinstance(event, AlertEvent)])
-    return results
+        integrations.sort(key=lambda integration: integration.pk)
+        return [result for one in integrations for result in take(one, _events(mail, one))]
+
+
+def _events(mail: dict[str, Any], integration: Integration) -> list[AlertEvent]:
+    read = FORMATS[Source.EMAIL].reader(integration)(mail, {})
+    return [event for event in read if isinstance(event, AlertEvent)]

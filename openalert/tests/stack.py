@@ -54,6 +54,9 @@ class Process:
     def output(self) -> str:
         return Path(self.log.name).read_text(errors="replace")
 
+    def send(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
     def kill(self) -> None:
         """kill -9, as a crash would."""
         with contextlib.suppress(ProcessLookupError):
