@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from django.template.loader import render_to_string
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -242,6 +243,13 @@ def test_integration_keys_are_not_shown():
 )
 def test_settings_that_make_no_sense_count_as_not_given(given, found):
     assert email.settings_of(Integration(settings=given)) == found
+
+
+def test_set_up_text_names_the_addresses():
+    context = {"site": "https://openalert.example", "key": KEY, "address": f"{KEY}@alerts.example.org"}
+    page = render_to_string("alerts/setup/email.html", context)
+    assert page.count(f"sendmail '{KEY}@alerts.example.org'") == 2
+    assert f"<code>https://openalert.example/integrations-inbound/sendgrid/{KEY}</code>" in page
 
 
 @given(payload=json_values)
