@@ -246,6 +246,7 @@ SPECTACULAR_SETTINGS = {
         "EscalationRunStatus": "escalations.enums.RunStatus",
         "Role": "teams.enums.Role",
         "Rotation": "teams.enums.Rotation",
+        "DependencyCorrelation": "teams.enums.Correlation",
         "ShiftSource": ["rotation", "override"],
     },
     "POSTPROCESSING_HOOKS": [
@@ -271,6 +272,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "contact-methods", "description": "How you are reached."},
         {"name": "notification-rules", "description": "By which method, and after how long."},
         {"name": "services", "description": "What teams run."},
+        {"name": "service-dependencies", "description": "Which services need which."},
         {"name": "teams", "description": "Who owns things."},
         {"name": "memberships", "description": "Who belongs to which team."},
         {"name": "users", "description": "The people you share a team with."},

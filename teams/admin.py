@@ -1,5 +1,8 @@
 """The administrator's pages for people and what they own."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -10,9 +13,20 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from openalert.admin_tools import list_link
+from openalert.exceptions import OpenAlertError
 
-from . import oncall, queries
-from .models import Layer, Membership, Override, Participant, Schedule, Service, Team, User
+from . import dependencies, oncall, queries
+from .models import (
+    Layer,
+    Membership,
+    Override,
+    Participant,
+    Schedule,
+    Service,
+    ServiceDependency,
+    Team,
+    User,
+)
 
 admin.site.site_header = admin.site.site_title = "OpenAlert"
 admin.site.index_title = "Administration"
@@ -122,6 +136,34 @@ class ServiceAdmin(admin.ModelAdmin):
     search_fields = ("name", "description", "team__name")
     autocomplete_fields = ("team",)
     readonly_fields = ("created_at", "updated_at")
+
+
+class DependencyForm(forms.ModelForm):
+    """A new one is held against all others; see teams.dependencies."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if self.instance._state.adding and "service" in cleaned and "upstream" in cleaned:
+            try:
+                dependencies.require_possible(cleaned["service"], cleaned["upstream"])
+            except OpenAlertError as failure:
+                self.add_error(failure.field, failure.detail)
+        return cleaned
+
+
+@admin.register(ServiceDependency)
+class ServiceDependencyAdmin(admin.ModelAdmin):
+    form = DependencyForm
+    list_display = ("service", "upstream", "correlation", "window_minutes")
+    list_filter = ("correlation", "service__team")
+    list_select_related = ("service", "upstream")
+    search_fields = ("service__name", "upstream__name")
+    autocomplete_fields = ("service", "upstream")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: ServiceDependency | None = None
+    ) -> Sequence[str]:
+        return ("service", "upstream") if obj else ()
 
 
 class LayerInline(admin.TabularInline):

@@ -20,6 +20,29 @@ class NotAResponder(OpenAlertError):
     detail = "Choose a responder or a manager of the team."
 
 
+class DependsOnItself(OpenAlertError):
+    code = "depends_on_itself"
+    detail = "A service cannot depend on itself."
+
+
+class DependencyExists(OpenAlertError):
+    code = "dependency_exists"
+    status = 409
+
+    def __init__(self, *, service: object, upstream: object) -> None:
+        super().__init__(f"{service} depends on {upstream} already.", field="upstream")
+
+
+class DependencyCycle(OpenAlertError):
+    """Neither of two services can be upstream of the other when both are."""
+
+    code = "dependency_cycle"
+    status = 409
+
+    def __init__(self, *, service: object, upstream: object) -> None:
+        super().__init__(f"{upstream} itself depends on {service}, maybe through others.", field="upstream")
+
+
 class OverrideIsOver(OpenAlertError):
     code = "override_is_over"
     detail = "This override is over, and stays as it was."

@@ -6,7 +6,8 @@ from typing import Any
 from django import forms
 from django.utils.html import format_html
 
-from .models import Schedule, User
+from .enums import Correlation
+from .models import LONGEST_WINDOW_MINUTES, USUAL_WINDOW_MINUTES, Schedule, Service, User
 from .queries import responders_of
 
 LOCAL = "%Y-%m-%dT%H:%M"
@@ -32,6 +33,40 @@ class OverrideForm(forms.Form):
             zone += format_html(" The schedule’s is {}.", schedule.time_zone)
         self.fields["starts_at"].help_text = zone
         self.fields["ends_at"].help_text = zone
+
+
+class DependencySettingForm(forms.Form):
+    """What follows from a dependency."""
+
+    correlation = forms.ChoiceField(
+        choices=Correlation.choices,
+        label="While it has an incident",
+        initial=Correlation.SUGGEST,
+        help_text="Alerts that are put into the upstream incident page its people, not yours; for this you have to "
+        "be a responder of both teams.",
+    )
+    window_minutes = forms.IntegerField(
+        min_value=1,
+        max_value=LONGEST_WINDOW_MINUTES,
+        initial=USUAL_WINDOW_MINUTES,
+        label="Minutes",
+        help_text="The upstream incident counts for so long after its last alert.",
+    )
+
+
+class DependencyForm(DependencySettingForm):
+    """What a service depends on."""
+
+    upstream = forms.ModelChoiceField(
+        Service.objects.none(), label="Depends on", empty_label="Choose a service"
+    )
+    field_order = ["upstream"]
+
+    def __init__(self, data: Any = None, *, service: Service, asker: User) -> None:
+        super().__init__(data)
+        self.fields["upstream"].queryset = (
+            Service.objects.visible_to(asker).exclude(pk=service.pk).exclude(dependents__service=service)
+        )
 
 
 class ProfileForm(forms.ModelForm):

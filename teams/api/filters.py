@@ -1,8 +1,8 @@
 import django_filters as filters
 from django.db.models import Exists, OuterRef, QuerySet
 
-from teams.enums import Role
-from teams.models import Membership, Override, Schedule, Service, Team, User
+from teams.enums import Correlation, Role
+from teams.models import Membership, Override, Schedule, Service, ServiceDependency, Team, User
 
 
 class UserFilter(filters.FilterSet):
@@ -35,6 +35,16 @@ class ServiceFilter(filters.FilterSet):
     class Meta:
         model = Service
         fields = ["team"]
+
+
+class ServiceDependencyFilter(filters.FilterSet):
+    service = filters.UUIDFilter(field_name="service_id")
+    upstream = filters.UUIDFilter(field_name="upstream_id")
+    correlation = filters.MultipleChoiceFilter(choices=Correlation.choices)
+
+    class Meta:
+        model = ServiceDependency
+        fields = ["service", "upstream", "correlation"]
 
 
 class ScheduleFilter(filters.FilterSet):

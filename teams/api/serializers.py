@@ -9,7 +9,17 @@ from rest_framework import serializers
 from openalert.rest.fields import InstantField
 from openalert.rest.serializers import ModelSerializer, Whole
 from teams import oncall
-from teams.models import Layer, Membership, Override, Participant, Schedule, Service, Team, User
+from teams.models import (
+    Layer,
+    Membership,
+    Override,
+    Participant,
+    Schedule,
+    Service,
+    ServiceDependency,
+    Team,
+    User,
+)
 from teams.queries import people_visible_to
 
 from .scoping import PersonField, VisibleField
@@ -98,6 +108,24 @@ class ServiceSerializer(ModelSerializer):
         fields = [
             "id", "team", "name", "description", "runbook_url", "resolves_with_alerts", "created_at", "updated_at",
         ]  # fmt: skip
+
+
+class ServiceDependencySerializer(ModelSerializer):
+    """Between which services it is cannot be changed: remove it and add another."""
+
+    service = VisibleField(queryset=Service.objects.select_related("team"))
+    upstream = VisibleField(
+        queryset=Service.objects.select_related("team"), help_text="What the service depends on."
+    )
+
+    class Meta:
+        model = ServiceDependency
+        fields = ["id", "service", "upstream", "correlation", "window_minutes", "created_at", "updated_at"]
+
+
+class DependencySettingSerializer(ModelSerializer):
+    class Meta(ServiceDependencySerializer.Meta):
+        read_only_fields = ["service", "upstream"]
 
 
 class ParticipantsField(serializers.ListField):

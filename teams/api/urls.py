@@ -8,6 +8,7 @@ router.register("users", viewsets.UserViewSet)
 router.register("teams", viewsets.TeamViewSet)
 router.register("memberships", viewsets.MembershipViewSet)
 router.register("services", viewsets.ServiceViewSet)
+router.register("service-dependencies", viewsets.ServiceDependencyViewSet)
 router.register("schedules", viewsets.ScheduleViewSet)
 router.register("schedule-overrides", viewsets.OverrideViewSet)
 

@@ -3,15 +3,26 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.generics import ListAPIView, RetrieveUpdateAPIView
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from openalert.exceptions import PermissionMissing
-from teams import oncall, overrides
+from teams import dependencies, oncall, overrides
 from teams.access import require_respond
-from teams.models import Membership, Override, Schedule, Service, Team, User
+from teams.enums import Correlation
+from teams.models import (
+    USUAL_WINDOW_MINUTES,
+    Membership,
+    Override,
+    Schedule,
+    Service,
+    ServiceDependency,
+    Team,
+    User,
+)
 from teams.queries import people_visible_to, with_rotation
 
 from . import filters, serializers
@@ -83,6 +94,50 @@ class ServiceViewSet(TeamOwnedViewSet):
     serializer_class = serializers.ServiceSerializer
     filterset_class = filters.ServiceFilter
     search_fields = ["name"]
+
+
+class ServiceDependencyViewSet(TeamOwnedViewSet):
+    """Which services depend on which, and what follows for their alerts.
+
+    Members of either service's team see it. The managers of the dependent service's team declare it and change what
+    follows; for `join` they have to be responders of the other team as well. Managers of either team remove it.
+    """
+
+    http_method_names = ["get", "post", "patch", "delete", "head", "options"]
+    permission_classes = [IsAuthenticated]  # the heart knows of two teams
+
+    queryset = ServiceDependency.objects.select_related("service__team", "upstream__team")
+    serializer_class = serializers.ServiceDependencySerializer
+    filterset_class = filters.ServiceDependencyFilter
+    ordering = ("created_at",)
+    ordering_fields = ("created_at", "updated_at")
+
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        if self.action == "partial_update":
+            return serializers.DependencySettingSerializer
+        return super().get_serializer_class()
+
+    def perform_create(self, serializer: BaseSerializer) -> None:
+        given = {
+            "correlation": Correlation.SUGGEST,
+            "window_minutes": USUAL_WINDOW_MINUTES,
+            **serializer.validated_data,
+        }
+        serializer.instance = dependencies.add_dependency(**given, by=self.request.user)
+
+    def perform_update(self, serializer: BaseSerializer) -> None:
+        present = serializer.instance
+        given = {
+            "correlation": present.correlation,
+            "window_minutes": present.window_minutes,
+            **serializer.validated_data,
+        }
+        serializer.instance = dependencies.change_dependency(
+            dependency_id=present.pk, **given, by=self.request.user
+        )
+
+    def perform_destroy(self, dependency: ServiceDependency) -> None:
+        dependencies.remove_dependency(dependency=dependency, by=self.request.user)
 
 
 class ScheduleViewSet(TeamOwnedViewSet):

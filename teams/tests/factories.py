@@ -6,7 +6,17 @@ import factory
 from django.utils import timezone
 
 from teams.enums import Role
-from teams.models import Layer, Membership, Override, Participant, Schedule, Service, Team, User
+from teams.models import (
+    Layer,
+    Membership,
+    Override,
+    Participant,
+    Schedule,
+    Service,
+    ServiceDependency,
+    Team,
+    User,
+)
 
 PASSWORD = "a lamp in the harbour"
 
@@ -64,6 +74,14 @@ class ServiceFactory(factory.django.DjangoModelFactory):
 
     team = factory.SubFactory(TeamFactory)
     name = factory.Sequence(lambda n: f"Service {n}")
+
+
+class ServiceDependencyFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = ServiceDependency
+
+    service = factory.SubFactory(ServiceFactory)
+    upstream = factory.SubFactory(ServiceFactory)
 
 
 class ScheduleFactory(factory.django.DjangoModelFactory):
