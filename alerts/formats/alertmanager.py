@@ -33,10 +33,11 @@ def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFau
         for key, value in payload.items()
         if key not in ("alerts", "version", "status", "commonLabels", "commonAnnotations")
     }
-    return read_each(alerts, lambda alert: _event(alert, shared))
+    return read_each(alerts, lambda alert: event(alert, shared))
 
 
-def _event(alert: Any, shared: dict[str, Any]) -> AlertEvent:
+def event(alert: Any, shared: dict[str, Any]) -> AlertEvent:
+    """One alert of a notification, with what all of them share. Raises InvalidEvent."""
     if not isinstance(alert, dict):
         raise InvalidEvent("invalid", "An alert must be a JSON object.")
     if alert.get("status") not in ("firing", "resolved"):
