@@ -7,14 +7,31 @@ from django.utils import timezone
 
 from incidents import signals
 from incidents.models import Incident
+from openalert import sql
 
+from . import upstream
 from .enums import AlertStatus
 from .models import Alert
 
+# Locked in the order in which intake locks them. There may be a storm's worth.
+MOVE = """
+WITH locked AS MATERIALIZED (
+    SELECT id FROM alerts_alert WHERE incident_id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE alerts_alert a SET incident_id = %s, updated_at = %s FROM locked WHERE a.id = locked.id
+"""
+
 
 def connect() -> None:
+    signals.incidents_opened.connect(tell_of_upstream)
     signals.incidents_resolved.connect(close_alerts)
     signals.incidents_reopened.connect(take_alerts_back)
+    signals.incidents_merged.connect(move_alerts)
+
+
+def tell_of_upstream(incidents: list[Incident], **kwargs: Any) -> None:
+    """Perhaps they are symptoms: their timelines say so."""
+    upstream.tell_of_upstream(incidents)
 
 
 def close_alerts(incidents: list[Incident], **kwargs: Any) -> None:
@@ -42,3 +59,8 @@ def take_alerts_back(incidents: list[Incident], **kwargs: Any) -> None:
         .values_list("pk", flat=True)
     )
     Alert.objects.filter(pk__in=list(latest)).update(is_current=True, updated_at=timezone.now())
+
+
+def move_alerts(incidents: list[Incident], target: Incident, **kwargs: Any) -> None:
+    """The incidents go on in `target`: their alerts, the current ones too, are its own from now on."""
+    sql.execute(MOVE, [sql.as_array(incident.id_text for incident in incidents), target.pk, timezone.now()])

@@ -6,5 +6,6 @@ urlpatterns = [
     # With a slash at the end or without: SendGrid follows no redirects.
     re_path(r"^integrations-inbound/sendgrid(?:/(?P<key>[^/]+))?/?$", sendgrid_inbound.inbound),
     path("incidents/<int:number>/alerts/", views.incident_alerts, name="incident-alerts"),
+    path("incidents/<int:number>/related/", views.incident_related, name="incident-related"),
     path("", include("alerts.service_fragments")),
 ]

@@ -1,7 +1,9 @@
 """What the alerts app shows on an incident's page."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Q
@@ -10,7 +12,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from incidents.actions import incident_for
+from incidents.models import Incident
+from teams.access import teams_to_respond_for
 
+from . import upstream
 from .edits import additions_of, labels_of, tags_of
 from .enums import AlertStatus, Source
 from .models import Alert
@@ -40,7 +45,7 @@ def incident_alerts(request: HttpRequest, number: int) -> HttpResponse:
     alerts = Alert.objects.filter(incident=incident)
     counts = alerts.aggregate(total=Count("pk"), firing=Count("pk", filter=Q(status=AlertStatus.FIRING)))
     # “firing” comes before “resolved”.
-    shown = alerts.select_related("integration", "additions").order_by("status", "-last_fired_at")[
+    shown = alerts.select_related("integration__service", "additions").order_by("status", "-last_fired_at")[
         :MOST_SHOWN
     ]
     return render(
@@ -53,6 +58,33 @@ def incident_alerts(request: HttpRequest, number: int) -> HttpResponse:
             ],
             "counts": counts,
             "most": MOST_SHOWN,
+            "incident": incident,
+            "downstream": _downstream(incident, shown),
+        },
+    )
+
+
+def _downstream(incident: Incident, shown: Iterable[Alert]) -> set[UUID]:
+    """The services downstream of the incident's, when alerts of other services are shown."""
+    foreign = any(alert.integration.service_id != incident.service_id for alert in shown)
+    return upstream.downstream_of(incident.service_id) if foreign else set()
+
+
+@login_required
+@require_GET
+def incident_related(request: HttpRequest, number: int) -> HttpResponse:
+    """Incidents of services up and down the dependencies, to merge with; nothing at all where there are none."""
+    incident = incident_for(request, number)
+    mine = set(teams_to_respond_for(request.user))
+    return render(
+        request,
+        "alerts/_incident_related.html",
+        {
+            "incident": incident,
+            "suggestions": [
+                (other, is_upstream, {other.service.team, incident.service.team} <= mine)
+                for other, is_upstream in upstream.suggestions(incident, user=request.user)
+            ],
         },
     )
 

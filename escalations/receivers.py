@@ -21,6 +21,7 @@ def connect() -> None:
     signals.incidents_acknowledged.connect(stop_for_acknowledged)
     signals.incidents_snoozed.connect(stop_for_snoozed)
     signals.incidents_resolved.connect(stop_for_resolved)
+    signals.incidents_merged.connect(stop_for_merged)
     signals.incidents_severity_changed.connect(reprioritise)
 
 
@@ -38,6 +39,10 @@ def stop_for_snoozed(incidents: list[Incident], **kwargs: Any) -> None:
 
 def stop_for_resolved(incidents: list[Incident], **kwargs: Any) -> None:
     engine.stop(incidents, reason="resolved", now=timezone.now())
+
+
+def stop_for_merged(incidents: list[Incident], **kwargs: Any) -> None:
+    engine.stop(incidents, reason="merged", now=timezone.now())
 
 
 def reprioritise(incidents: list[Incident], **kwargs: Any) -> None:

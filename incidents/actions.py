@@ -27,7 +27,9 @@ def incident_for(request: HttpRequest, number: int) -> Incident:
     """The incident that the person who asks may see; 404 otherwise."""
     incidents = Incident.objects.visible_to(request.user)
     return get_object_or_404(
-        incidents.select_related("service__team", "assigned_to", "acknowledged_by", "resolved_by"),
+        incidents.select_related(
+            "service__team", "assigned_to", "acknowledged_by", "resolved_by", "merged_into"
+        ),
         number=number,
     )
 

@@ -31,13 +31,32 @@ class Joinable(msgspec.Struct, frozen=True, gc=False):
     since: datetime
 
 
+# A group whose incident was merged goes on in the one it was merged into.
 JOINABLE = """
-SELECT DISTINCT ON (k.service, k.key) k.service::text, k.key, i.id::text
-FROM json_to_recordset(%s::json) AS k(service uuid, key text, since timestamptz)
-JOIN incidents_incident i
-  ON i.service_id = k.service AND i.grouping_key = k.key AND i.status <> 'resolved'
- AND i.last_alert_at >= k.since
-ORDER BY k.service, k.key, i.last_alert_at DESC
+WITH RECURSIVE wanted AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s::json) AS k(service uuid, key text, since timestamptz)
+), goes_on AS (
+    SELECT k.service, k.key, k.since, i.merged_into_id AS id
+    FROM wanted k
+    JOIN incidents_incident i
+      ON i.service_id = k.service AND i.grouping_key = k.key AND i.merged_into_id IS NOT NULL
+    UNION
+    SELECT g.service, g.key, g.since, i.merged_into_id
+    FROM goes_on g JOIN incidents_incident i ON i.id = g.id
+    WHERE i.merged_into_id IS NOT NULL
+), found AS (
+    SELECT k.service, k.key, i.id, i.last_alert_at
+    FROM wanted k
+    JOIN incidents_incident i
+      ON i.service_id = k.service AND i.grouping_key = k.key AND i.status <> 'resolved'
+     AND i.last_alert_at >= k.since
+    UNION ALL
+    SELECT g.service, g.key, i.id, i.last_alert_at
+    FROM goes_on g JOIN incidents_incident i ON i.id = g.id
+    WHERE i.status <> 'resolved' AND i.last_alert_at >= g.since
+)
+SELECT DISTINCT ON (service, key) service::text, key, id::text
+FROM found ORDER BY service, key, last_alert_at DESC
 """
 
 INCIDENTS = """

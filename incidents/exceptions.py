@@ -13,6 +13,31 @@ class InvalidTransition(OpenAlertError):
         super().__init__(f"Incident {number} is {status}: it cannot become {wanted}.")
 
 
+class IncidentMerged(OpenAlertError):
+    """The incident goes on in another one: nothing can be done with it by itself."""
+
+    code = "incident_merged"
+    status = 409
+
+    def __init__(self, *, number: int, into: int) -> None:
+        super().__init__(f"Incident {number} was merged into {into}: it goes on there.")
+
+
+class IncidentIsOver(OpenAlertError):
+    """Only what is unresolved can be merged, or merged into."""
+
+    code = "incident_is_over"
+    status = 409
+
+    def __init__(self, *, number: int) -> None:
+        super().__init__(f"Incident {number} is resolved: reopen it first.")
+
+
+class MergedIntoItself(OpenAlertError):
+    code = "merged_into_itself"
+    detail = "Choose another incident: this one cannot be merged into itself."
+
+
 class SnoozeInThePast(OpenAlertError):
     code = "snooze_in_the_past"
     detail = "The snooze must end in the future."

@@ -12,7 +12,8 @@ from teams.models import Service, Team, User
 
 from .enums import Severity, Status
 from .exceptions import SnoozeInThePast
-from .queries import ALL, UNRESOLVED, IncidentFilter
+from .models import Incident
+from .queries import ALL, LARGEST_NUMBER, UNRESOLVED, IncidentFilter
 
 STATES = [(UNRESOLVED, "Unresolved"), *Status.choices, (ALL, "All")]
 PERIODS = [("", "Any time"), ("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days")]
@@ -60,6 +61,31 @@ class OpenForm(forms.Form):
     def __init__(self, data: Any, *, user: User, initial: dict[str, Any]) -> None:
         super().__init__(data, initial=initial)
         self.fields["service"].queryset = Service.objects.filter(team__in=teams_to_respond_for(user))
+
+
+class MergeForm(forms.Form):
+    """Where an incident goes on: one of those that are offered, or the number of one, typed where they are searched."""
+
+    q = forms.CharField(max_length=200, required=False, label="Find an incident")
+    into = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER, required=False)
+
+    def __init__(self, data: QueryDict | None, *, user: User) -> None:
+        super().__init__(data)
+        self._user = user
+        self.target: Incident
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        typed = cleaned.get("q", "").strip().removeprefix("#")
+        number = cleaned.get("into") or (int(typed) if typed.isdecimal() else None)
+        if number is None:
+            raise forms.ValidationError("Choose the incident that it is part of.")
+        # Of those that the person sees; merging itself says why one will not do.
+        target = Incident.objects.visible_to(self._user).filter(number=min(number, LARGEST_NUMBER)).first()
+        if target is None:
+            raise forms.ValidationError(f"There is no incident {number}.")
+        self.target = target
+        return cleaned
 
 
 class SeverityForm(forms.Form):

@@ -1,4 +1,4 @@
-"""Every change of an incident: lock, check, write, tell. Nothing else writes incidents."""
+"""Every change of an incident: lock, check, write, tell. Nothing else writes incidents, but incidents.merging."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from teams.models import Service, User
 
 from . import signals, timeline
 from .enums import Kind, Severity, Status
-from .exceptions import EmptyNote, InvalidTransition, SnoozeInThePast
+from .exceptions import EmptyNote, IncidentMerged, InvalidTransition, SnoozeInThePast
 from .models import Incident, TimelineEntry
 from .timeline import SYSTEM, Actor
 
@@ -209,11 +209,14 @@ def resolve_locked(incidents: list[Incident], *, actor: Actors) -> None:
 def reopen(*, incident_id: UUID, actor: Actor) -> Incident:
     """It was not over; escalation starts from the first step. Repeating it changes nothing.
 
-    Raises InvalidTransition when the incident is acknowledged or snoozed.
+    Raises InvalidTransition when the incident is acknowledged or snoozed, and IncidentMerged when it goes on in
+    another.
     """
     incident = lock_one(incident_id)
     if incident.status == Status.OPEN:
         return incident
+    if incident.merged_into:
+        raise IncidentMerged(number=incident.number, into=incident.merged_into.number)
     if incident.status != Status.RESOLVED:
         raise InvalidTransition(number=incident.number, status=incident.status, wanted="reopened")
     incident.move_to(Status.OPEN, at=timezone.now())

@@ -46,7 +46,7 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
 class Incident(BaseModel):
     """Something that a team has to deal with: what responders acknowledge and resolve.
 
-    Written only by incidents.lifecycle, which locks the row first.
+    Written only by incidents.lifecycle and incidents.merging, which lock the row first.
     """
 
     number = models.BigIntegerField(
@@ -85,6 +85,17 @@ class Incident(BaseModel):
     resolved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    # Old incidents may be removed for good: what was merged into one then is simply resolved.
+    merged_into = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        db_index=False,
+        related_name="merged",
+        help_text="The incident in which it goes on.",
+    )
 
     objects = IncidentQuerySet.as_manager()
 
@@ -107,6 +118,10 @@ class Incident(BaseModel):
                 condition=~Q(status=Status.ACKNOWLEDGED) | Q(acknowledged_at__isnull=False),
                 name="incident_acknowledged_at_when_acknowledged",
             ),
+            models.CheckConstraint(
+                condition=Q(merged_into__isnull=True) | Q(status=Status.RESOLVED) & ~Q(merged_into=F("id")),
+                name="incident_merged_is_resolved",
+            ),
         ]
         indexes = [
             models.Index(
@@ -120,6 +135,14 @@ class Incident(BaseModel):
             models.Index(fields=["service", "-opened_at"], name="incident_by_service"),
             models.Index(
                 fields=["snoozed_until"], condition=Q(status=Status.SNOOZED), name="incident_snoozed"
+            ),
+            models.Index(
+                fields=["merged_into"], condition=Q(merged_into__isnull=False), name="incident_by_merged_into"
+            ),
+            models.Index(
+                fields=["service", "grouping_key"],
+                condition=Q(merged_into__isnull=False),
+                name="incident_merged_group",
             ),
             # Django asks icontains as UPPER(title) LIKE UPPER(…).
             GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="incident_title_trigram"),

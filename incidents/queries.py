@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Case, Count, IntegerField, Q, Value, When
 from django.utils import timezone
 
+from teams.access import teams_to_respond_for
 from teams.models import User
 
 from . import parts
@@ -45,7 +46,7 @@ def incidents_for_list(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
     What wants an answer stands first, then what is worst, then what is new; where resolved ones are among them,
     the newest.
     """
-    incidents = _narrowed(user, wanted).select_related("service__team", "assigned_to")
+    incidents = _narrowed(user, wanted).select_related("service__team", "assigned_to", "merged_into")
     if wanted.state != UNRESOLVED:
         return incidents.order_by("-opened_at", "-pk")
     return incidents.with_severity_rank().order_by(STATUS_ORDER, "severity_rank", "-opened_at", "-pk")
@@ -57,6 +58,23 @@ def counts_by_state(user: User, wanted: IncidentFilter) -> dict[str, int]:
     return _narrowed(user, replace(wanted, state=UNRESOLVED)).aggregate(
         unresolved=Count("pk"), **{status: Count("pk", filter=Q(status=status)) for status in statuses}
     )
+
+
+def merge_targets(user: User, source: Incident, text: str = "") -> IncidentQuerySet:
+    """Unresolved incidents into which `user` may merge `source`, those of its service first, then the newest."""
+    incidents = Incident.objects.unresolved().filter(service__team__in=teams_to_respond_for(user))
+    if text:
+        incidents = incidents.filter(_says(text))
+    is_near = Case(When(service=source.service_id, then=Value(0)), default=Value(1))
+    return (
+        incidents.exclude(pk=source.pk).select_related("service__team").order_by(is_near, "-opened_at", "-pk")
+    )
+
+
+def merged_visible_to(user: User, target: Incident) -> IncidentQuerySet:
+    """What was merged into `target`, as far as `user` may see it, in the order of opening."""
+    merged = Incident.objects.visible_to(user).filter(merged_into=target)
+    return merged.select_related("service__team").order_by("opened_at")
 
 
 def _narrowed(user: User, wanted: IncidentFilter) -> IncidentQuerySet:

@@ -37,6 +37,7 @@ EVENTS: dict[Kind, str] = {
     Kind.WOKEN: "incident.woken",
     Kind.RESOLVED: "incident.resolved",
     Kind.REOPENED: "incident.reopened",
+    Kind.MERGED_INTO: "incident.merged",
     Kind.ALERT_ADDED: "alert.new",
     Kind.ALERT_REFIRED: "alert.updated",
     Kind.ALERT_RESOLVED: "alert.resolved",

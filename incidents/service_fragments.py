@@ -20,7 +20,7 @@ MOST_RECENT = 5
 def service_incidents(request: HttpRequest, pk: UUID) -> HttpResponse:
     """All that is unresolved about a service, worst first, and the last that were resolved."""
     service = get_object_or_404(Service.objects.visible_to(request.user), pk=pk)
-    incidents = service.incidents.select_related("assigned_to")
+    incidents = service.incidents.select_related("assigned_to", "merged_into")
     unresolved = incidents.unresolved().with_severity_rank().order_by("severity_rank", "-opened_at")
     resolved = incidents.filter(status=Status.RESOLVED).order_by("-opened_at")
     return render(

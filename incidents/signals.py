@@ -14,3 +14,5 @@ incidents_woken = Signal()
 incidents_resolved = Signal()
 incidents_reopened = Signal()
 incidents_severity_changed = Signal()
+# Resolved, as what they are about goes on in `target` (an Incident, row locked, unresolved). Not told as resolved.
+incidents_merged = Signal()

@@ -1,6 +1,6 @@
 """The incident's story: the one source of pages, live rooms, chat posts and outgoing webhooks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -82,6 +82,7 @@ class Line:
     via: str
     text: str
     note: str = ""
+    numbers: Sequence[int] = ()  # of other incidents that it tells of
 
 
 def lines(newest_first: Iterable[TimelineEntry]) -> list[Line]:
@@ -100,6 +101,7 @@ def lines(newest_first: Iterable[TimelineEntry]) -> list[Line]:
                     entry.via if entry.actor_kind == ActorKind.USER else "",
                     sentence(entry),
                     entry.data.get("text", ""),
+                    entry.data.get("numbers", ()),
                 )
                 for entry in entries
             ]
@@ -132,6 +134,17 @@ def _snoozed(who: str, data: dict[str, Any]) -> str:
     return f"{who} snoozed it until {until:%-d %b %H:%M %Z}"
 
 
+def _numbers(data: dict[str, Any]) -> str:
+    return listed([f"#{number}" for number in data["numbers"]])
+
+
+def _upstream(who: str, data: dict[str, Any]) -> str:
+    verb = "is" if len(data["numbers"]) == 1 else "are"
+    return (
+        f"{data['dependent']} depends on {listed(data['services'])}, where {_numbers(data)} {verb} unresolved"
+    )
+
+
 def _severity(who: str, data: dict[str, Any]) -> str:
     before, after = Severity(data["before"]), Severity(data["after"])
     verb = "raised" if after.rank < before.rank else "lowered"
@@ -149,6 +162,9 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.WOKEN: lambda who, data: "The snooze ended: paging starts again",
     Kind.RESOLVED: lambda who, data: f"{who} resolved the incident",
     Kind.REOPENED: lambda who, data: f"{who} reopened the incident",
+    Kind.MERGED_INTO: lambda who, data: f"{who} merged it into {_numbers(data)}",
+    Kind.MERGED: lambda who, data: f"{who} merged {_numbers(data)} into it",
+    Kind.UPSTREAM_OPEN: _upstream,
     Kind.SEVERITY_CHANGED: _severity,
     Kind.NOTE: lambda who, data: f"{who} wrote a note",
     Kind.REASSIGNED: lambda who, data: f"{who} reassigned it to {data['to']}",

@@ -1,7 +1,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from . import views
+from . import merge_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="incidents")),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("incidents/<int:number>/unacknowledge/", views.unacknowledge, name="incident-unacknowledge"),
     path("incidents/<int:number>/resolve/", views.resolve, name="incident-resolve"),
     path("incidents/<int:number>/reopen/", views.reopen, name="incident-reopen"),
+    path("incidents/<int:number>/merge/", merge_views.merge, name="incident-merge"),
+    path("incidents/<int:number>/merged/", merge_views.merged, name="incident-merged"),
     path("incidents/<int:number>/snooze/", views.snooze, name="incident-snooze"),
     path("incidents/<int:number>/severity/", views.change_severity, name="incident-severity"),
     path("incidents/<int:number>/notes/", views.add_note, name="incident-note"),

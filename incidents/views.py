@@ -119,7 +119,9 @@ def _story(request: HttpRequest, incident: Incident) -> dict[str, Any]:
 
 
 def _page(request: HttpRequest, incident: Incident) -> dict[str, Any]:
-    return {**_header(request, incident), **_story(request, incident), "note_form": NoteForm()}
+    merged = queries.merged_visible_to(request.user, incident)
+    story = _story(request, incident)
+    return {**_header(request, incident), **story, "merged": merged, "note_form": NoteForm()}
 
 
 @login_required

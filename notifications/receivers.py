@@ -7,7 +7,12 @@ from incidents.models import Incident
 
 from . import outbox
 
-ANSWERED = (signals.incidents_acknowledged, signals.incidents_snoozed, signals.incidents_resolved)
+ANSWERED = (
+    signals.incidents_acknowledged,
+    signals.incidents_snoozed,
+    signals.incidents_resolved,
+    signals.incidents_merged,
+)
 
 
 def connect() -> None:

@@ -13,14 +13,15 @@ class IncidentFilter(filters.FilterSet):
     service = filters.UUIDFilter(field_name="service_id")
     team = filters.UUIDFilter(field_name="service__team_id")
     assigned_to = filters.UUIDFilter(field_name="assigned_to_id")
+    merged_into = filters.UUIDFilter(field_name="merged_into_id")
     opened_after = filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gte")
     opened_before = filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="lt")
 
     class Meta:
         model = Incident
         fields = [
-            "status", "severity", "resolved", "number", "service", "team", "assigned_to", "opened_after",
-            "opened_before",
+            "status", "severity", "resolved", "number", "service", "team", "assigned_to", "merged_into",
+            "opened_after", "opened_before",
         ]  # fmt: skip
 
     def is_resolved(self, queryset: IncidentQuerySet, name: str, value: bool) -> QuerySet[Incident]:

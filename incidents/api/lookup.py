@@ -13,7 +13,7 @@ from teams.access import require_respond
 def incidents_for(request: Request) -> IncidentQuerySet:
     """The incidents that the asker may see, with what an IncidentSerializer shows."""
     return Incident.objects.visible_to(request.user).select_related(
-        "service__team", "acknowledged_by", "assigned_to", "resolved_by"
+        "service__team", "acknowledged_by", "assigned_to", "resolved_by", "merged_into"
     )
 
 

@@ -23,19 +23,29 @@ class IncidentRefSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class MergedIntoSerializer(serializers.ModelSerializer):
+    """No title: whoever sees the one incident may not see the other."""
+
+    class Meta:
+        model = Incident
+        fields = ["id", "number"]
+        read_only_fields = fields
+
+
 class IncidentSerializer(serializers.ModelSerializer):
     service = ServiceRefSerializer()
     team = TeamRefSerializer(source="service.team")
     acknowledged_by = UserRefSerializer(allow_null=True)
     assigned_to = UserRefSerializer(allow_null=True)
     resolved_by = UserRefSerializer(allow_null=True)
+    merged_into = MergedIntoSerializer(allow_null=True, help_text="Where it goes on.")
 
     class Meta:
         model = Incident
         fields = [
             "id", "number", "title", "severity", "status", "service", "team", "opened_at", "last_alert_at",
             "acknowledged_at", "acknowledged_by", "assigned_to", "snoozed_until", "resolved_at", "resolved_by",
-            "updated_at",
+            "merged_into", "updated_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -65,6 +75,12 @@ class SnoozeSerializer(serializers.Serializer):
 
 class SeveritySerializer(serializers.Serializer):
     severity = serializers.ChoiceField(Severity.choices)
+
+
+class MergeSerializer(serializers.Serializer):
+    into = VisibleField(
+        queryset=Incident.objects.all(), help_text="The id of the incident in which it goes on."
+    )
 
 
 class NoteSerializer(serializers.Serializer):

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from incidents import lifecycle
+from incidents import lifecycle, merging
 from incidents.models import Incident, IncidentQuerySet, TimelineEntry
 from teams.access import require_respond
 
@@ -78,6 +78,15 @@ class IncidentViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def severity(self, request: Request, pk: UUID) -> Response:
         """Change the severity."""
         return self._act(pk, lifecycle.change_severity, serializers.SeveritySerializer)
+
+    @extend_schema(request=serializers.MergeSerializer)
+    @action(detail=True, methods=["post"])
+    def merge(self, request: Request, pk: UUID) -> Response:
+        """It is part of another problem: it is resolved, and goes on there with its alerts. There is no way back."""
+        incident = incident_to_change(request, pk)
+        target = self._read(serializers.MergeSerializer)["into"]
+        merging.merge(source_ids=[incident.pk], target_id=target.pk, actor=asker(request))
+        return self._answer(incident)
 
     @extend_schema(request=serializers.NoteSerializer, responses={201: serializers.TimelineEntrySerializer})
     @action(detail=True, methods=["post"])

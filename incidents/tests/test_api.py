@@ -105,6 +105,7 @@ def test_an_incident_is_opened_by_hand(cast):
         "snoozed_until": None,
         "resolved_at": None,
         "resolved_by": None,
+        "merged_into": None,
         "updated_at": as_json(incident.updated_at),
     }
     timeline = incident.timeline.filter(actor=cast.responder)
