@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
 from .enums import Source
 from .events import AlertEvent
 from .formats import FORMATS
 from .intake import take
 from .keys import authenticate
-from .models import Integration
 from .results import Result
 
 
@@ -31,20 +29,16 @@ def key_of(address: str) -> str:
 
 
 def take_mail(keys: Iterable[str], mail: dict[str, Any]) -> list[Result]:
-    """Store a mail, as formats.mime gives it, for the integrations of the keys: for all of them or for none.
+    """Store a mail, as formats.mime gives it, for the integrations of the keys.
 
-    No result means that it is an automatic reply, which is not stored. Raises UnknownKey, IntegrationDisabled,
-    WrongSource, IntegrationChanged and django.db.Error; then nothing is stored, and it may be sent again.
+    No result means that it is an automatic reply, which is not stored. Raises UnknownKey, IntegrationDisabled
+    and WrongSource; then nothing is stored. Raises IntegrationChanged and django.db.Error; then it may be stored
+    for some, each in a transaction of its own as intake's locks want it. It may be sent again: that is one more
+    on the count of the alerts that are there.
     """
     integrations = [authenticate(key, Source.EMAIL) for key in dict.fromkeys(keys)]
-    if len(integrations) == 1:
-        return take(integrations[0], _events(mail, integrations[0]))
-    with transaction.atomic():
-        # In the order in which intake takes its locks.
-        integrations.sort(key=lambda integration: integration.pk)
-        return [result for one in integrations for result in take(one, _events(mail, one))]
-
-
-def _events(mail: dict[str, Any], integration: Integration) -> list[AlertEvent]:
-    read = FORMATS[Source.EMAIL].reader(integration)(mail, {})
-    return [event for event in read if isinstance(event, AlertEvent)]
+    results: list[Result] = []
+    for integration in integrations:
+        read = FORMATS[Source.EMAIL].reader(integration)(mail, {})
+        results += take(integration, [event for event in read if isinstance(event, AlertEvent)])
+    return results

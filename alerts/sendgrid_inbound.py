@@ -52,7 +52,7 @@ class TooLarge(OpenAlertError):
 
 class Unavailable(OpenAlertError):
     code = "unavailable"
-    detail = "The mail cannot be stored now. Nothing was stored: send it again."
+    detail = "The mail cannot be stored now: send it again."
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 

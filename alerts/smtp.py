@@ -97,7 +97,7 @@ class Handler:
         try:
             return await loop.run_in_executor(self._workers, _with_connection, function, args)
         except DatabaseError as failure:
-            logger.error("mail: the database is away: %s", failure)
+            logger.error("mail: the database did not take it: %s", failure)
             return LATER
 
 
