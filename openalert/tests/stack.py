@@ -113,6 +113,21 @@ class Stack:
         eventually(answers, within=30, what="the web process answers")
         return web
 
+    def start_secure_web(self, certificate: str, private_key: str) -> int:
+        """A second web process with https, for clients that insist on it. Returns its port."""
+        port = free_port()
+        command = ["uvicorn", "openalert.asgi:application", "--port", str(port), "--no-access-log"]
+        web = self.start("secure web", *command, "--ssl-certfile", certificate, "--ssl-keyfile", private_key)
+
+        def listens() -> bool:
+            assert web.is_running, web.output
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return True
+            return False
+
+        eventually(listens, within=30, what="the secure web process listens")
+        return port
+
     def start_worker(self) -> Process:
         worker = ("celery", "-A", "openalert", "worker", "-P", "threads", "-c", "4", "-l", "warning")
         return self.start("worker", *worker, "-Q", "openalert,delivery")

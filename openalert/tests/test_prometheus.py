@@ -137,3 +137,56 @@ def test_target_that_goes_down_opens_pages_and_resolves_by_itself(stack, tmp_pat
         assert (alert.status, alert.labels["alertname"], alert.count) == ("resolved", "ShopDown", 1)
         assert incident.escalation_runs.get().end_reason == "resolved"
         target.down()
+
+
+ALERTING = """
+global: {{scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s}}
+rule_files: [{directory}/rules.yml]
+alerting:
+  alertmanagers:
+    - path_prefix: /integrations/prometheus/{key}
+      api_version: v2
+      static_configs: [{{targets: ["127.0.0.1:{openalert}"]}}]
+scrape_configs:
+  - job_name: shop
+    static_configs: [{{targets: ["127.0.0.1:{target}"]}}]
+"""
+
+
+@pytest.mark.timeout(180)
+@needs("prometheus")
+def test_prometheus_needs_no_alertmanager(stack, tmp_path):
+    integration = IntegrationFactory(source=Source.PROMETHEUS)
+    target, prometheus = Target(), free_port()
+    (tmp_path / "rules.yml").write_text(RULES)
+    (tmp_path / "prometheus.yml").write_text(
+        ALERTING.format(directory=tmp_path, key=integration.key, openalert=stack.port, target=target.port)
+    )
+    with ExitStack() as exit_stack, (tmp_path / "log").open("w+b") as log:
+        run(
+            exit_stack,
+            log,
+            "prometheus",
+            f"--config.file={tmp_path}/prometheus.yml",
+            f"--storage.tsdb.path={tmp_path}/prometheus",
+            f"--web.listen-address=127.0.0.1:{prometheus}",
+            "--rules.alert.resend-delay=2s",
+        )
+        eventually(lambda: answers(prometheus), within=30)
+        target.down()
+        incident = eventually(Incident.objects.first, within=60, what="the incident is open")
+        assert (incident.title, incident.severity) == (
+            f"The shop at 127.0.0.1:{target.port} is down",
+            Severity.CRITICAL,
+        )
+        eventually(
+            lambda: Alert.objects.get().count > 1, within=30, what="it is sent again, as it still fires"
+        )
+        target.up()
+        eventually(
+            lambda: Incident.objects.filter(status=Status.RESOLVED).first(), within=60, what="it is resolved"
+        )
+        target.down()
+        log.seek(0)
+        assert b"Error sending alert" not in log.read()
+    assert Incident.objects.count() == 1
