@@ -7,7 +7,7 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.db import transaction
 
-from incidents import lifecycle, rooms
+from incidents import lifecycle, merging, rooms
 from incidents.consumers import NOT_SIGNED_IN
 from incidents.tests.factories import IncidentFactory
 from incidents.timeline import Actor
@@ -68,6 +68,22 @@ def test_page_is_told_what_happens_in_its_teams(client, ana, incident):
     event = talk(client, ana, story)
     assert (event["room"], event["kind"]) == (f"team:{incident.service.team_id}", "incident.acknowledged")
     assert (event["data"]["number"], event["data"]["status"]) == (incident.number, "acknowledged")
+
+
+def test_both_incidents_pages_are_told_of_a_merge(client, ana, incident):
+    target = IncidentFactory(service=incident.service)
+
+    async def story(socket, welcome):
+        await sync_to_async(merging.merge)(
+            source_ids=[incident.pk], target_id=target.pk, actor=Actor.person(ana, via="web")
+        )
+        return [await socket.receive_json_from() for _ in range(2)]
+
+    events = talk(client, ana, story)
+    assert [(event["kind"], event["data"]["number"], event["data"]["status"]) for event in events] == [
+        ("incident.merged", incident.number, "resolved"),
+        ("incident.updated", target.number, "open"),
+    ]
 
 
 def test_subscribing_to_an_incident(client, ana, incident):
