@@ -10,7 +10,6 @@ may have changed; every write checks that it met what it expected, and otherwise
 
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -75,9 +74,11 @@ def _ingest(arrivals: Sequence[Arrival], now: datetime, *, may_be_known: bool) -
     folded = list(rounds(arrivals))
     results = Results(len(arrivals))
     senders = integrations_of(arrivals)
-    if may_be_known and len(folded) == 1:
+    # Not within somebody else's transaction: the locks of a call that was in vain would stay, and be raised.
+    if may_be_known and len(folded) == 1 and not connection.in_atomic_block:
         call = known.call_for(folded[0].values(), senders, now=now)
-        if call and _make(call, results):
+        if call and call.report(sql.fetch(known.TAKE, call.parameters), results):
+            rooms.publish_alerts(call.incidents)
             return results.all()
     with transaction.atomic():
         sql.prefer_indexes()
@@ -85,14 +86,6 @@ def _ingest(arrivals: Sequence[Arrival], now: datetime, *, may_be_known: bool) -
         for problems in folded:
             _Round(problems, results, now).run()
     return results.all()
-
-
-def _make(call: known.Call, results: Results) -> bool:
-    with transaction.atomic() if connection.in_atomic_block else nullcontext():
-        taken = call.report(sql.fetch(known.TAKE, call.parameters), results)
-    if taken:
-        rooms.publish_alerts(call.incidents)
-    return taken
 
 
 class _Round:
