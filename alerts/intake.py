@@ -25,7 +25,7 @@ from incidents.timeline import Actor
 from openalert import sql
 from openalert.ids import uuid7_texts
 
-from . import correlation, keys, known, store
+from . import correlation, keys, known, store, upstream
 from .correlation import Group, GroupId
 from .enums import AlertStatus, EventStatus
 from .events import AlertEvent
@@ -146,13 +146,15 @@ class _Round:
         correlation.lock_groups(missing)
         if correlation.incidents_to_join(missing, now=self.now):
             raise store.Changed("an incident was opened while we waited for its group")
+        alone = {p.arrival.service.pk for p in new if p.group.id not in found}
+        above = upstream.upstream_to_join(alone, now=self.now) if alone else {}
         joining: ByIncident = {}
         opening: dict[GroupId | int, list[Problem]] = {}
         for place, problem in enumerate(new):
             group_id = problem.group.id
-            there = found.get(group_id)
+            there = found.get(group_id) or above.get(problem.arrival.service.pk)
             if there is not None:
-                joining.setdefault(there, []).append(problem)
+                joining.setdefault(str(there), []).append(problem)
             else:
                 opening.setdefault(group_id if problem.group.grouping_key else place, []).append(problem)
         return joining, list(opening.values())

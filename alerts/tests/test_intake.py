@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from alerts import intake
-from alerts.enums import AlertStatus, Grouping
+from alerts.enums import AlertStatus, EventStatus, Grouping
 from alerts.events import AlertEvent
 from alerts.models import Alert
 from alerts.problems import Arrival
@@ -20,6 +20,8 @@ from incidents import lifecycle
 from incidents.enums import Kind, Severity, Status
 from incidents.models import Incident
 from incidents.timeline import SYSTEM
+from teams.enums import Correlation
+from teams.models import ServiceDependency
 from teams.tests.factories import ServiceFactory
 
 FIRING, RESOLVED = AlertStatus.FIRING, AlertStatus.RESOLVED
@@ -307,3 +309,53 @@ def test_two_batches_with_the_same_new_alerts_count_each_once():
         told = Counter(outcome for batch in pool.map(client, range(2)) for outcome in batch)
     assert told == {Outcome.JOINED: 200, Outcome.REPEATED: 200}
     assert set(Alert.objects.exclude(dedup_key="first").values_list("count", flat=True)) == {2}
+
+
+def test_alerts_of_a_dependent_service_join_the_upstream_incident_where_the_setting_says_so(integration):
+    database = IntegrationFactory()
+    dependency = ServiceDependency.objects.create(
+        service=integration.service, upstream=database.service, correlation=Correlation.JOIN
+    )
+    assert outcomes(integration, event("alone")) == [Outcome.OPENED]
+    lifecycle.resolve(incident_id=Incident.objects.get().pk, actor=SYSTEM)
+    send(database, event("db down"))
+    cause = Incident.objects.unresolved().get()
+    [joined] = send(integration, event("checkout slow", severity=Severity.CRITICAL))
+    assert (joined.outcome, joined.incident) == (Outcome.JOINED, cause.number)
+    cause.refresh_from_db()
+    assert cause.severity == Severity.CRITICAL
+    dependency.correlation = Correlation.SUGGEST
+    dependency.save()
+    assert outcomes(integration, event("basket slow")) == [Outcome.OPENED]
+
+
+def test_a_thousand_mixed_alerts_of_several_services_take_as_many_statements_as_ten(db):
+    integrations = [IntegrationFactory(grouping=Grouping.LABELS, grouping_labels=["group"]) for _ in range(5)]
+
+    def arrivals(size, first):
+        """New ones, repeats, refires, resolves, acknowledgements, worse ones: for each of five services."""
+        for number in range(size):
+            integration = integrations[number % 5]
+            kind = (number // 5) % 4
+            status = (FIRING, FIRING, RESOLVED, EventStatus.ACKNOWLEDGED)[kind]
+            severity = Severity.CRITICAL if kind == 1 else Severity.LOW
+            key = f"{first}-{number // 20}"
+            labels = {"group": str(number // 20 % 7)}
+            yield Arrival(integration, event(f"{key}-{kind}", status, severity=severity, labels=labels))
+
+    def cost(size, first):
+        known = [
+            Arrival(a.integration, event(a.event.dedup_key, severity=Severity.LOW, labels=a.event.labels))
+            for a in arrivals(size, first)
+            if not a.event.dedup_key.endswith("-0")
+        ]
+        intake.ingest(known)
+        with CaptureQueriesContext(connection) as queries:
+            told = intake.ingest(list(arrivals(size, first)))
+        return len(queries), Counter(result.outcome for result in told)
+
+    cost(200, "before")  # the groups have their incidents
+    small, told_small = cost(200, "small")
+    large, told_large = cost(1000, "large")
+    assert set(told_small) == set(told_large) == {"joined", "repeated", "resolved", "acknowledged"}
+    assert large == small
