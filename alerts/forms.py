@@ -7,6 +7,8 @@ from django.contrib.postgres.forms import SimpleArrayField
 
 from teams.models import Service
 
+from .enums import Source
+from .formats import FORMATS
 from .models import Integration
 
 MOST_LABELS = 20
@@ -25,17 +27,24 @@ class IntegrationForm(forms.ModelForm):
 
     class Meta:
         model = Integration
-        fields = ("name", "source", "grouping", "grouping_labels", "grouping_window_minutes")
+        fields = ("name", "source", "secret", "grouping", "grouping_labels", "grouping_window_minutes")
         labels = {
             "name": "Name",
             "source": "What sends the alerts",
+            "secret": "Signing secret",
             "grouping": "Alerts become one incident",
             "grouping_window_minutes": "Window, in minutes",
         }
-        help_texts = {"name": "How people recognise it on an incident, like “Prometheus eu-1”."}
+        help_texts = {
+            "name": "How people recognise it on an incident, like “Prometheus eu-1”.",
+            "secret": "For Grafana, GitHub, Sentry and others that sign what they send. Empty: the key alone counts.",
+        }
 
     def __init__(self, data: Any = None, *, service: Service) -> None:
         super().__init__(data, instance=Integration(service=service))
+        self.fields["source"].choices = [
+            (value, label) for value, label in Source.choices if value in FORMATS
+        ]
 
     def clean_name(self) -> str:
         name = self.cleaned_data["name"]

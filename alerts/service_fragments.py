@@ -3,7 +3,6 @@
 from datetime import timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import Max
 from django.http import HttpRequest, HttpResponse
@@ -19,29 +18,10 @@ from teams.access import can_manage, require_manage
 from teams.models import Service
 
 from . import integrations
-from .enums import Grouping, Source
+from .enums import Grouping
 from .forms import IntegrationForm
 from .models import Integration
-
-KEY_PLACE = "<integration key>"
-
-
-def set_up_text(source: str, key: str = KEY_PLACE) -> str:
-    """What to put where, so that alerts come in: ready to be copied once the key is in it."""
-    site = settings.SITE_URL
-    if source == Source.ALERTMANAGER:
-        return (
-            "receivers:\n"
-            "  - name: openalert\n"
-            "    webhook_configs:\n"
-            f"      - url: {site}/integrations/alertmanager/{key}\n"
-            "        send_resolved: true"
-        )
-    return (
-        f"curl -X POST {site}/api/v1/alerts \\\n"
-        f"  -H 'Authorization: Bearer {key}' \\\n"
-        '  -d \'{"external_id": "disk-db1", "title": "Disk full on db1", "severity": "high"}\''
-    )
+from .set_up import set_up_text
 
 
 def grouping_in_words(integration: Integration) -> str:
@@ -71,7 +51,7 @@ def service_integrations(request: HttpRequest, pk: UUID) -> HttpResponse:
             "service": service,
             "may_manage": can_manage(request.user, service.team),
             "integrations": [
-                {"integration": row, "grouping": grouping_in_words(row), "set_up": set_up_text(row.source)}
+                {"integration": row, "grouping": grouping_in_words(row), "set_up": set_up_text(row)}
                 for row in found
             ],
         },
@@ -123,7 +103,7 @@ def _service(request: HttpRequest, pk: UUID) -> Service:
 
 def _show_key(request: HttpRequest, integration: Integration, key: str) -> HttpResponse:
     """The only page that ever shows a key. Nothing on the way keeps it."""
-    context = {"integration": integration, "key": key, "set_up": set_up_text(integration.source, key)}
+    context = {"integration": integration, "key": key, "set_up": set_up_text(integration, key)}
     return render(request, "alerts/integration_key.html", context)
 
 
