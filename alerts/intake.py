@@ -25,7 +25,7 @@ from incidents.timeline import Actor
 from openalert import sql
 from openalert.ids import uuid7_texts
 
-from . import correlation, keys, known, store, upstream
+from . import correlation, flapping, keys, known, store, upstream
 from .correlation import Group, GroupId
 from .enums import AlertStatus, EventStatus
 from .events import AlertEvent
@@ -340,6 +340,10 @@ class _Round:
             for incident, problems in problems_of.items()
             if incident not in still_firing and self.locked[incident].service.resolves_with_alerts
         }
+        kept = flapping.incidents_to_keep(
+            {self.locked[incident]: problems for incident, problems in over.items()}, now=self.now
+        )
+        over = {incident: problems for incident, problems in over.items() if incident not in kept}
         lifecycle.resolve_locked(
             [self.locked[incident] for incident in over],
             actor={self.locked[incident].pk: _actor(problems) for incident, problems in over.items()},

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from . import heartbeats, retention
+from . import flapping, heartbeats, retention
 
 
 @shared_task
@@ -16,3 +16,9 @@ def expire_heartbeats() -> None:
 def remove_old_alerts() -> None:
     """Every five minutes: remove what is older than the installation wants to keep."""
     retention.remove_old(days=settings.ALERT_RETENTION_DAYS)
+
+
+@shared_task
+def settle_flapping() -> None:
+    """Every ten seconds: resolve what has flapped and is quiet now."""
+    flapping.settle()

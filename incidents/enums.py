@@ -57,6 +57,7 @@ class Kind(models.TextChoices):
     ALERT_ADDED = "alert_added", "Alert added"
     ALERT_REFIRED = "alert_refired", "Alert fired again"
     ALERT_RESOLVED = "alert_resolved", "Alert resolved"
+    FLAPPING = "flapping", "Comes and goes"
     ACKNOWLEDGED = "acknowledged", "Acknowledged"
     UNACKNOWLEDGED = "unacknowledged", "Put back to open"
     SNOOZED = "snoozed", "Snoozed"

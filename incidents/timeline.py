@@ -156,6 +156,10 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.ALERT_ADDED: lambda who, data: f"{who} sent {_alerts(data)}",
     Kind.ALERT_REFIRED: lambda who, data: f"{who}: {_alerts(data)} fired again",
     Kind.ALERT_RESOLVED: lambda who, data: f"{who}: {_alerts(data)} resolved",
+    Kind.FLAPPING: lambda who, data: (
+        f"It comes and goes: it has ended {data['ends']} times within an hour. The incident stays open until it has "
+        f"been quiet for {data['quiet_minutes']} minutes"
+    ),
     Kind.ACKNOWLEDGED: lambda who, data: f"{who} acknowledged",
     Kind.UNACKNOWLEDGED: lambda who, data: f"{who} put it back to open",
     Kind.SNOOZED: _snoozed,

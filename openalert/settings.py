@@ -165,6 +165,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
     },
+    "flapping that ends": {
+        "task": "alerts.tasks.settle_flapping",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
     "old alerts": {
         "task": "alerts.tasks.remove_old_alerts",
         "schedule": timedelta(minutes=5),

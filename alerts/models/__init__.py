@@ -2,7 +2,8 @@
 
 from .additions import AlertAdditions
 from .alert import Alert
+from .flap import Flap
 from .heartbeat import Heartbeat
 from .integration import KEY_LENGTH, Integration
 
-__all__ = ["KEY_LENGTH", "Alert", "AlertAdditions", "Heartbeat", "Integration"]
+__all__ = ["KEY_LENGTH", "Alert", "AlertAdditions", "Flap", "Heartbeat", "Integration"]
