@@ -16,7 +16,12 @@ from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFa
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
 from openalert.ids import uuid7
 from teams.tests.cast import Cast
-from teams.tests.factories import OverrideFactory, ScheduleFactory, ServiceFactory
+from teams.tests.factories import (
+    OverrideFactory,
+    ScheduleFactory,
+    ServiceDependencyFactory,
+    ServiceFactory,
+)
 
 from .api_client import document
 
@@ -76,6 +81,7 @@ def world(db):
         "routing-rules": RoutingRuleFactory(team=cast.team, policy=policy),
         "schedule-overrides": OverrideFactory(schedule=schedule),
         "schedules": schedule,
+        "service-dependencies": ServiceDependencyFactory(service=service),
         "services": service,
         "teams": cast.team,
         "users": cast.manager,
