@@ -45,7 +45,10 @@ def _own_tags(alert: Alert) -> list[str]:
 def _editing(alert_id: UUID) -> Iterator[tuple[Incident, Alert]]:
     """The alert and its incident, both locked, in the order in which intake locks them; saved at the end."""
     with transaction.atomic():
-        incident = lifecycle.lock_one(Alert.objects.values_list("incident_id", flat=True).get(pk=alert_id))
+        of_alert = Alert.objects.filter(pk=alert_id).values_list("incident_id", flat=True)
+        incident = lifecycle.lock_one(of_alert.get())
+        while of_alert.get() != incident.pk:  # merged while we waited: the alert has gone with it
+            incident = lifecycle.lock_one(of_alert.get())
         alert = Alert.objects.select_for_update(no_key=True).get(pk=alert_id)
         yield incident, alert
         alert.save(update_fields=["title", "severity", "labels", "metadata", "updated_at"])

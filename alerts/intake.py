@@ -183,7 +183,7 @@ class _Round:
         if changing:
             locked = lifecycle.lock(map(UUID, {*changing, *joining}))
             self.locked = {incident.id_text: incident for incident in locked}
-            over = any(self.locked[incident].is_resolved for incident in joining)
+            over = any(incident.is_resolved for incident in locked)
         else:
             over = not bulk.keep_unresolved(joining)
         if over:

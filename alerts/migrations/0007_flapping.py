@@ -2,33 +2,57 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import openalert.ids
 from django.db import migrations, models
+
+import openalert.ids
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('alerts', '0006_heartbeats'),
+        ("alerts", "0006_heartbeats"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Flap',
+            name="Flap",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('dedup_key', models.CharField(max_length=512)),
-                ('incident', models.UUIDField()),
-                ('ends', models.PositiveIntegerField(default=1)),
-                ('since', models.DateTimeField()),
-                ('settles_at', models.DateTimeField(blank=True, null=True)),
-                ('integration', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='alerts.integration')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("dedup_key", models.CharField(max_length=512)),
+                ("incident", models.UUIDField()),
+                ("ends", models.PositiveIntegerField(default=1)),
+                ("since", models.DateTimeField()),
+                ("settles_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "integration",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="alerts.integration",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('settles_at__isnull', False)), fields=['settles_at'], name='flap_settling'), models.Index(fields=['since'], name='flap_since')],
-                'constraints': [models.UniqueConstraint(fields=('integration', 'dedup_key'), name='flap_once_per_dedup_key')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("settles_at__isnull", False)),
+                        fields=["settles_at"],
+                        name="flap_settling",
+                    ),
+                    models.Index(fields=["since"], name="flap_since"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("integration", "dedup_key"), name="flap_once_per_dedup_key"
+                    )
+                ],
             },
         ),
     ]

@@ -5,24 +5,84 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('incidents', '0004_merged_indexes'),
+        ("incidents", "0004_merged_indexes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='timelineentry',
-            name='timeline_kind_known',
+            model_name="timelineentry",
+            name="timeline_kind_known",
         ),
         migrations.AlterField(
-            model_name='timelineentry',
-            name='kind',
-            field=models.CharField(choices=[('opened', 'Opened'), ('alert_added', 'Alert added'), ('alert_refired', 'Alert fired again'), ('alert_resolved', 'Alert resolved'), ('flapping', 'Comes and goes'), ('acknowledged', 'Acknowledged'), ('unacknowledged', 'Put back to open'), ('snoozed', 'Snoozed'), ('woken', 'Snooze ended'), ('resolved', 'Resolved'), ('reopened', 'Reopened'), ('merged_into', 'Merged into another incident'), ('merged', 'Another incident merged into it'), ('upstream_open', 'Incident of a service that it depends on'), ('severity_changed', 'Severity changed'), ('note', 'Note'), ('reassigned', 'Reassigned'), ('escalation_started', 'Escalation started'), ('escalated', 'Escalated by hand'), ('step_reached', 'Escalation step'), ('escalation_exhausted', 'Escalation ended without an answer'), ('nobody_to_page', 'Nobody to page'), ('page_sent', 'Page sent'), ('page_failed', 'Page failed')], max_length=32),
+            model_name="timelineentry",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("opened", "Opened"),
+                    ("alert_added", "Alert added"),
+                    ("alert_refired", "Alert fired again"),
+                    ("alert_resolved", "Alert resolved"),
+                    ("flapping", "Comes and goes"),
+                    ("acknowledged", "Acknowledged"),
+                    ("unacknowledged", "Put back to open"),
+                    ("snoozed", "Snoozed"),
+                    ("woken", "Snooze ended"),
+                    ("resolved", "Resolved"),
+                    ("reopened", "Reopened"),
+                    ("merged_into", "Merged into another incident"),
+                    ("merged", "Another incident merged into it"),
+                    ("upstream_open", "Incident of a service that it depends on"),
+                    ("severity_changed", "Severity changed"),
+                    ("note", "Note"),
+                    ("reassigned", "Reassigned"),
+                    ("escalation_started", "Escalation started"),
+                    ("escalated", "Escalated by hand"),
+                    ("step_reached", "Escalation step"),
+                    ("escalation_exhausted", "Escalation ended without an answer"),
+                    ("nobody_to_page", "Nobody to page"),
+                    ("page_sent", "Page sent"),
+                    ("page_failed", "Page failed"),
+                ],
+                max_length=32,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='timelineentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['opened', 'alert_added', 'alert_refired', 'alert_resolved', 'flapping', 'acknowledged', 'unacknowledged', 'snoozed', 'woken', 'resolved', 'reopened', 'merged_into', 'merged', 'upstream_open', 'severity_changed', 'note', 'reassigned', 'escalation_started', 'escalated', 'step_reached', 'escalation_exhausted', 'nobody_to_page', 'page_sent', 'page_failed'])), name='timeline_kind_known'),
+            model_name="timelineentry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "kind__in",
+                        [
+                            "opened",
+                            "alert_added",
+                            "alert_refired",
+                            "alert_resolved",
+                            "flapping",
+                            "acknowledged",
+                            "unacknowledged",
+                            "snoozed",
+                            "woken",
+                            "resolved",
+                            "reopened",
+                            "merged_into",
+                            "merged",
+                            "upstream_open",
+                            "severity_changed",
+                            "note",
+                            "reassigned",
+                            "escalation_started",
+                            "escalated",
+                            "step_reached",
+                            "escalation_exhausted",
+                            "nobody_to_page",
+                            "page_sent",
+                            "page_failed",
+                        ],
+                    )
+                ),
+                name="timeline_kind_known",
+            ),
         ),
     ]

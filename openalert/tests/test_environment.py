@@ -185,7 +185,11 @@ def test_mail_is_taken_beside_the_web_or_where_it_is_said(tmp_path):
 
 
 def test_faults_of_the_mail_listener(tmp_path):
-    variables = {"INTAKE_MAIL_DOMAIN": "a@b", "INTAKE_SMTP_PORT": "65536", "INTAKE_SMTP_CERTIFICATE_KEY": "/k"}
+    variables = {
+        "INTAKE_MAIL_DOMAIN": "a@b",
+        "INTAKE_SMTP_PORT": "65536",
+        "INTAKE_SMTP_CERTIFICATE_KEY": "/k",
+    }
     assert faults(variables, tmp_path) == [
         "INTAKE_SMTP_CERTIFICATE",
         "INTAKE_MAIL_DOMAIN",

@@ -146,18 +146,13 @@ def two(integration, **fields):
     return Incident.objects.order_by("number")
 
 
-looks_again = pytest.mark.xfail(
-    strict=True, reason="intake does not look again when an incident that it waited for was merged meanwhile"
-)
-
-
 @pytest.mark.parametrize(
     ("status", "severity", "outcome"),
     [
         (FIRING, Severity.HIGH, Outcome.REPEATED),
-        pytest.param(FIRING, Severity.CRITICAL, Outcome.REPEATED, marks=looks_again),
-        pytest.param(RESOLVED, Severity.HIGH, Outcome.RESOLVED, marks=looks_again),
-        pytest.param(ACKNOWLEDGED, Severity.HIGH, Outcome.ACKNOWLEDGED, marks=looks_again),
+        (FIRING, Severity.CRITICAL, Outcome.REPEATED),
+        (RESOLVED, Severity.HIGH, Outcome.RESOLVED),
+        (ACKNOWLEDGED, Severity.HIGH, Outcome.ACKNOWLEDGED),
     ],
 )
 def test_an_event_that_meets_a_merge_counts_for_the_target(integration, status, severity, outcome):
@@ -179,7 +174,6 @@ def test_an_event_that_meets_a_merge_counts_for_the_target(integration, status, 
     assert source.timeline.last().kind == Kind.MERGED_INTO
 
 
-@looks_again
 def test_the_last_resolve_that_meets_a_merge_ends_the_target(integration):
     source, target = two(integration)
     take(integration, event("b", RESOLVED))
