@@ -175,6 +175,8 @@ def test_every_kind_of_entry_has_a_sentence(kind):
         "channel": "email",
         "error": "no route",
         "text": "x",
+        "ends": 6,
+        "quiet_minutes": 10,
     }
     entry = timeline.entry(Incident(), kind, actor=SYSTEM, **data)
     assert timeline.sentence(entry).strip()
