@@ -43,3 +43,22 @@ class MalformedPayload(OpenAlertError):
 
     code = "malformed_payload"
     status = 400
+
+
+class InvalidRule(OpenAlertError):
+    """A rule's conditions or actions cannot be understood; `field` is the place, like “conditions.0.value”."""
+
+    code = "invalid_rule"
+    status = 400
+
+
+class NotTheIntegrationsRules(OpenAlertError):
+    code = "not_the_integrations_rules"
+    detail = "Name each rule of the integration exactly once."
+    status = 400
+
+
+class TooManyRules(OpenAlertError):
+    code = "too_many_rules"
+    detail = "An integration can have 50 rules: remove one first."
+    status = 409

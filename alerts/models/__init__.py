@@ -5,5 +5,15 @@ from .alert import Alert
 from .flap import Flap
 from .heartbeat import Heartbeat
 from .integration import KEY_LENGTH, Integration
+from .rule import HeldAlert, IntegrationRule
 
-__all__ = ["KEY_LENGTH", "Alert", "AlertAdditions", "Flap", "Heartbeat", "Integration"]
+__all__ = [
+    "KEY_LENGTH",
+    "Alert",
+    "AlertAdditions",
+    "Flap",
+    "Heartbeat",
+    "HeldAlert",
+    "Integration",
+    "IntegrationRule",
+]
