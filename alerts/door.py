@@ -11,7 +11,7 @@ the correlation id.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
+from django.utils import timezone
 
 from openalert import correlation_id
 from openalert.exceptions import OpenAlertError
@@ -32,11 +33,12 @@ from .events import AlertEvent, EventFault
 from .exceptions import MissingKey
 from .formats import FORMATS, base
 from .formats.base import Answer, Format, Request, Taken
-from .keys import IntegrationChanged, KeyCache, authenticate, check
+from .keys import IntegrationChanged, KeyCache, authenticate, check, hold
 from .models import Integration
 from .problems import Arrival
 from .results import Result
 from .throttle import Throttle
+from .triage import Triaged, rules_of
 
 logger = logging.getLogger(__name__)
 
@@ -142,21 +144,29 @@ class Door:
                 return format.answer(request, Taken([], [f for f in read if isinstance(f, EventFault)]))
             if not self._throttle.allows(integration.id_text, len(events)):
                 raise Throttled(format.throttled)
+            triaged = Triaged(integration, events, timezone.now())
             try:
-                stored = await self._committer.store([Arrival(integration, event) for event in events])
+                stored = await self._store(integration, triaged.arrivals)
             except IntegrationChanged:
                 self._keys.forget(key)
                 continue
-            return format.answer(request, _taken(read, stored))
+            return format.answer(request, _taken(read, triaged.outcomes(stored)))
         raise Unavailable("The integration is being changed.")
 
     async def _integration(self, key: str, format: Format) -> Integration:
         integration = self._keys.get(key)
         if integration is None:
-            integration = await self._in_thread(authenticate, key)
+            integration = await self._in_thread(_look_up, key)
             self._keys.remember(key, integration)
         check(integration, format.source)
         return integration
+
+    async def _store(self, integration: Integration, arrivals: Sequence[Arrival]) -> Stored:
+        if arrivals:
+            return await self._committer.store(arrivals)
+        # All were dropped: by rules that may have changed since this process read them.
+        await self._in_thread(hold, [integration])
+        return []
 
     @staticmethod
     def _reader(format: Format, integration: Integration) -> base.Reader:
@@ -174,6 +184,13 @@ class Door:
             )
         finally:
             self._waiting -= 1
+
+
+def _look_up(key: str) -> Integration:
+    """Raises UnknownKey, IntegrationDisabled."""
+    integration = authenticate(key)
+    rules_of(integration)
+    return integration
 
 
 def _with_connection(function: Callable[..., T], args: tuple[Any, ...]) -> T:

@@ -25,13 +25,14 @@ from incidents.timeline import Actor
 from openalert import sql
 from openalert.ids import uuid7_texts
 
-from . import correlation, flapping, keys, known, store, upstream
+from . import correlation, flapping, held, keys, known, store, upstream
 from .correlation import Group, GroupId
 from .enums import AlertStatus, EventStatus
 from .events import AlertEvent
 from .models import Integration
 from .problems import RANKS, Arrival, Key, Problem, integrations_of, rounds
 from .results import Outcome, Result, Results
+from .triage import Triaged
 
 ByIncident = dict[str, list[Problem]]
 
@@ -47,7 +48,8 @@ def take(integration: Integration, events: Iterable[AlertEvent]) -> list[Result]
 
     The integration's service and team should be loaded. Raises as `ingest` does.
     """
-    return ingest([Arrival(integration, event) for event in events])
+    triaged = Triaged(integration, list(events), timezone.now())
+    return list(triaged.outcomes(ingest(triaged.arrivals)))
 
 
 def ingest(arrivals: Sequence[Arrival], *, may_be_known: bool = True) -> list[Result]:
@@ -57,6 +59,8 @@ def ingest(arrivals: Sequence[Arrival], *, may_be_known: bool = True) -> list[Re
     Raises django.db.Error when the database cannot take it, and IntegrationChanged; then nothing is stored.
     Calling it again with the same arrivals counts them again.
     """
+    if not arrivals:
+        return []
     for attempt in range(1, MAX_TRIES + 1):
         try:
             return _ingest(arrivals, timezone.now(), may_be_known=may_be_known and attempt == 1)
@@ -99,7 +103,10 @@ class _Round:
         self.locked: dict[str, Incident] = {}
 
     def run(self) -> None:
+        # Before alerts are read: what another transaction makes an alert of meanwhile is seen to be one.
+        there = self._lock_held()
         self._read_alerts()
+        self._hold_back(there)
         new: list[Problem] = []
         repeated: list[Problem] = []
         refired: list[Problem] = []
@@ -129,6 +136,24 @@ class _Round:
         problems = list(self.problems.values())
         for place, alert in store.current(list(self.problems)):
             problems[place].current = alert
+
+    def _lock_held(self) -> dict[Key, held.Before]:
+        """What is held of the problems; of those that are over, nothing is any longer."""
+        over = [key for key, p in self.problems.items() if p.event.status == EventStatus.RESOLVED]
+        held.end(over, now=self.now)
+        return held.lock([key for key, p in self.problems.items() if p.arrival.hold])
+
+    def _hold_back(self, there: dict[Key, held.Before]) -> None:
+        """Rules may want more of what would become an alert."""
+        firing = [
+            (key, problem)
+            for key, problem in self.problems.items()
+            if problem.arrival.hold
+            and (problem.current is None or problem.current.status != AlertStatus.FIRING)
+        ]
+        for key, problem in held.hold(firing, there, now=self.now):
+            del self.problems[key]
+            self._done([problem], Outcome.HELD, None)
 
     def _read_incidents(self, ids: Iterable[str]) -> None:
         self.rows |= bulk.read(ids, quiet_since=self.now - known.ENTRY_INTERVAL)
@@ -384,4 +409,4 @@ def _described(problem: Problem) -> tuple[Any, ...]:
     """The last columns of an alert's row."""
     event = problem.event
     severity = SEVERITIES[problem.rank]
-    return event.title, severity, event.source, event.labels, event.metadata, len(problem.indexes)
+    return event.title, severity, event.source, event.labels, event.metadata, problem.count

@@ -27,6 +27,7 @@ ENTRIES_ONE_BY_ONE = 20
 ENTRY_INTERVAL = timedelta(seconds=10)
 
 TAKE = "SELECT * FROM alerts_take_known(%s::json, %s::json, %s, %s, %s)"
+JOINS_NONE = ""
 OUTCOMES = {"joined": Outcome.JOINED, "repeated": Outcome.REPEATED}
 
 
@@ -114,9 +115,9 @@ def _rows(problems: Collection[Problem], now: datetime) -> list[Row]:
                 event.source,
                 event.labels,
                 event.metadata,
-                len(problem.indexes),
+                problem.count,
                 group.service_id,
-                group.grouping_key,
+                group.grouping_key if arrival.hold is None else JOINS_NONE,
                 now - group.window,
             )
         )

@@ -1,6 +1,7 @@
 """What arrives, folded: a batch as problems of which no round holds one twice."""
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,17 +23,28 @@ Key = tuple[str, str]  # integration's id as text, dedup key
 RANKS: dict[str, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
+class Hold(msgspec.Struct, frozen=True):
+    """What has to be before something that fires becomes an alert: see `rules.Delay` and `rules.Threshold`."""
+
+    wait: timedelta | None = None
+    times: int | None = None
+    within: timedelta | None = None
+
+
 class Arrival(msgspec.Struct, frozen=True, gc=False):
     """An event and the integration (service and team loaded) that sent it.
 
     The integration's rules may send it to another service than the integration's own, and say what it is
-    grouped by instead of what the integration says.
+    grouped by instead of what the integration says, and hold it back. `earlier` is how often it was sent before
+    without becoming an alert.
     """
 
     integration: "Integration"
     event: AlertEvent
     to_service: "Service | None" = None
     grouping: str | None = None
+    hold: Hold | None = None
+    earlier: int = 0
 
     @property
     def service(self) -> "Service":
@@ -42,11 +54,12 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 class Problem:
     """Successive arrivals of one key with the same status, folded into one; the last of them counts."""
 
-    __slots__ = ("arrival", "current", "event", "group", "indexes", "rank")
+    __slots__ = ("arrival", "current", "earlier", "event", "group", "indexes", "rank")
 
     def __init__(self, arrival: Arrival, index: int) -> None:
         self.arrival = arrival
         self.event = arrival.event
+        self.earlier = arrival.earlier
         self.indexes = [index]
         self.rank = RANKS[arrival.event.severity]  # of the worst
         # Set by intake as it goes: the alert that is there, and for a new one the group it belongs to.
@@ -58,6 +71,10 @@ class Problem:
         self.event = arrival.event
         self.indexes.append(index)
         self.rank = min(self.rank, RANKS[arrival.event.severity])
+
+    @property
+    def count(self) -> int:
+        return self.earlier + len(self.indexes)
 
     @property
     def severity(self) -> Severity:

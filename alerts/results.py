@@ -15,6 +15,8 @@ class Outcome(StrEnum):
     RESOLVED = "resolved"
     ACKNOWLEDGED = "acknowledged"
     IGNORED = "ignored"  # a resolve or an acknowledgement without a firing alert
+    HELD = "held"  # by a rule: it has to last, or to fire more often, before it is an alert
+    DROPPED = "dropped"  # by a rule
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -36,8 +38,11 @@ class Results:
         dedup_key = problem.event.dedup_key
         first, *more = problem.indexes
         self._results[first] = Result(dedup_key, outcome, incident)
-        for index in more:
+        if outcome == Outcome.HELD:
+            again = Outcome.HELD
+        else:
             again = Outcome.REPEATED if problem.is_firing else Outcome.IGNORED
+        for index in more:
             self._results[index] = Result(dedup_key, again, incident)
 
     def all(self) -> list[Result]:

@@ -3,13 +3,19 @@
 from celery import shared_task
 from django.conf import settings
 
-from . import flapping, heartbeats, retention
+from . import flapping, heartbeats, release, retention
 
 
 @shared_task
 def expire_heartbeats() -> None:
     """Every second: fire alerts for the heartbeats that are late."""
     heartbeats.tick()
+
+
+@shared_task
+def release_held() -> None:
+    """Every second: make alerts of what rules held back, once it has lasted."""
+    release.release_due()
 
 
 @shared_task

@@ -165,6 +165,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
     },
+    "what rules held back": {
+        "task": "alerts.tasks.release_held",
+        "schedule": timedelta(seconds=1),
+        "options": {"expires": 2},
+    },
     "flapping that ends": {
         "task": "alerts.tasks.settle_flapping",
         "schedule": timedelta(seconds=10),

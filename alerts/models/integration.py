@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from alerts.formats.base import Reader
+    from alerts.triage import Rules
     from teams.models import User
 
 KEY_LENGTH = 32  # what PagerDuty's clients insist on
@@ -67,6 +68,7 @@ class Integration(BaseModel):
     # What the row was when its key was looked up (alerts.keys); "" when it was loaded otherwise.
     stamp = ""
     reader: "Reader | None" = None  # of its format, made when it is first used
+    rules_in_force: "Rules | None" = None  # see alerts.triage.rules_of
 
     objects = IntegrationQuerySet.as_manager()
 
