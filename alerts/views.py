@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -18,6 +17,7 @@ from teams.access import teams_to_respond_for
 from . import upstream
 from .edits import additions_of, labels_of, tags_of
 from .enums import AlertStatus, Source
+from .formats.reading import is_web_address
 from .models import Alert
 
 MOST_SHOWN = 50
@@ -107,7 +107,7 @@ def tags_shown(alert: Alert) -> list[str]:
 
 
 def links_of(alert: Alert) -> dict[str, str]:
-    """Addresses in the metadata, by what to call them; only http and https, as a script's would be run."""
+    """Addresses in the metadata, by what to call them."""
     found: dict[str, str] = {}
     for place in _places(alert):
         for key, name in LINKS:
@@ -115,11 +115,3 @@ def links_of(alert: Alert) -> dict[str, str]:
             if isinstance(value, str) and is_web_address(value):
                 found.setdefault(name, value)
     return found
-
-
-def is_web_address(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return False
-    return url.scheme in ("http", "https") and bool(url.netloc)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from alerts.events import MAX_DEDUP_KEY, AlertEvent, EventFault, InvalidEvent
 from incidents.enums import Severity
@@ -89,3 +90,12 @@ def key_of(*parts: Any) -> str:
     """A dedup key made of its parts, with “/” between them; a hash of them when it would be too long."""
     key = "/".join(str(part) for part in parts)
     return key if len(key) <= MAX_DEDUP_KEY else hashlib.sha256(key.encode()).hexdigest()
+
+
+def is_web_address(address: str) -> bool:
+    """Whether it may be made a link: only http and https, as a script's would be run."""
+    try:
+        url = urlsplit(address)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.netloc)
