@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from openalert.admin_tools import RecordAdmin
 
 from . import heartbeats
-from .models import Alert, Heartbeat, Integration
+from .models import Alert, Change, Heartbeat, Integration
 
 
 @admin.register(Integration)
@@ -102,6 +102,19 @@ class AlertAdmin(RecordAdmin):
     list_select_related = ("integration", "incident")
     search_fields = ("title", "=dedup_key")
     show_full_result_count = False
+
+
+@admin.register(Change)
+class ChangeAdmin(RecordAdmin):
+    list_display = ("summary", "source", "integration", "service", "at")
+    list_filter = ("integration__service__team", "integration", "at")
+    list_select_related = ("integration__service",)
+    search_fields = ("summary", "source")
+    show_full_result_count = False
+
+    @admin.display(ordering="integration__service__name")
+    def service(self, change: Change) -> str:
+        return str(change.integration.service)
 
 
 @admin.register(Heartbeat)

@@ -1,10 +1,11 @@
 from django.urls import include, path, re_path
 
-from . import sendgrid_inbound, views
+from . import pagerduty_changes, sendgrid_inbound, views
 
 urlpatterns = [
     # With a slash at the end or without: SendGrid follows no redirects.
     re_path(r"^integrations-inbound/sendgrid(?:/(?P<key>[^/]+))?/?$", sendgrid_inbound.inbound),
+    path("v2/change/enqueue", pagerduty_changes.enqueue),
     path("incidents/<int:number>/alerts/", views.incident_alerts, name="incident-alerts"),
     path("incidents/<int:number>/related/", views.incident_related, name="incident-related"),
     path("", include("alerts.service_fragments")),

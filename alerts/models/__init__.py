@@ -2,6 +2,7 @@
 
 from .additions import AlertAdditions
 from .alert import Alert
+from .change import Change
 from .flap import Flap
 from .heartbeat import Heartbeat
 from .integration import KEY_LENGTH, Integration
@@ -11,6 +12,7 @@ __all__ = [
     "KEY_LENGTH",
     "Alert",
     "AlertAdditions",
+    "Change",
     "Flap",
     "Heartbeat",
     "HeldAlert",

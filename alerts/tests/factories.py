@@ -4,7 +4,7 @@ import factory
 from django.utils import timezone
 
 from alerts.enums import AlertStatus
-from alerts.models import Alert, Heartbeat, Integration
+from alerts.models import Alert, Change, Heartbeat, Integration
 from incidents.enums import Severity
 from incidents.tests.factories import IncidentFactory
 from teams.tests.factories import ServiceFactory
@@ -55,3 +55,14 @@ class HeartbeatFactory(factory.django.DjangoModelFactory):
 
     integration = factory.SubFactory(IntegrationFactory)
     name = factory.Sequence(lambda n: f"Heartbeat {n}")
+
+
+class ChangeFactory(factory.django.DjangoModelFactory):
+    """A change that was made just now."""
+
+    class Meta:
+        model = Change
+
+    integration = factory.SubFactory(IntegrationFactory)
+    summary = factory.Sequence(lambda n: f"Deployed build {n}")
+    at = factory.LazyFunction(timezone.now)

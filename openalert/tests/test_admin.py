@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from alerts.admin import Integration
-from alerts.tests.factories import AlertFactory, HeartbeatFactory, IntegrationFactory
+from alerts.tests.factories import AlertFactory, ChangeFactory, HeartbeatFactory, IntegrationFactory
 from escalations.models import EscalationStep, RoutingRule
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory, StepFactory
 from incidents.enums import Status
@@ -54,6 +54,7 @@ MAKERS = {
     "incidents_timelineentry": TimelineEntryFactory,
     "alerts_integration": IntegrationFactory,
     "alerts_alert": AlertFactory,
+    "alerts_change": ChangeFactory,
     "alerts_heartbeat": HeartbeatFactory,
     "notifications_contactmethod": ContactMethodFactory,
     "notifications_notificationrule": NotificationRuleFactory,
