@@ -1,4 +1,4 @@
-"""Old alerts go, in small batches: none holds a lock that intake waits for.
+"""Old alerts and changes go, in small batches: none holds a lock that intake waits for.
 
 Only alerts that are over are removed: events no longer go to them, and their incidents are resolved. The incidents and
 their timelines stay.
@@ -15,8 +15,9 @@ from openalert.ids import uuid7_floor
 
 BATCH = 2_000
 PAUSE_SECONDS = 0.05
-# One call of the task ends before the next begins.
+# One call of the task, which does both, ends before the next begins.
 MOST_SECONDS = 240
+MOST_SECONDS_FOR_CHANGES = 40
 
 # Ids are in the order of time, so the oldest are at one end of the primary key. `above` lets a call pass over what it
 # has found to be still current.
@@ -33,6 +34,12 @@ WITH oldest AS MATERIALIZED (
     DELETE FROM alerts_alert a WHERE a.id = ANY (ARRAY(SELECT id FROM old)) AND NOT a.is_current RETURNING 1
 )
 SELECT (SELECT max(id::text) FROM oldest), (SELECT count(*) FROM oldest), (SELECT count(*) FROM removed)
+"""
+REMOVE_CHANGES = """
+WITH old AS MATERIALIZED (
+    SELECT id FROM alerts_change WHERE id < %s::uuid ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+)
+DELETE FROM alerts_change c WHERE c.id = ANY (ARRAY(SELECT id FROM old))
 """
 FIRST = "00000000-0000-0000-0000-000000000000"
 
@@ -53,6 +60,27 @@ def remove_old(*, days: int, now: datetime | None = None, most_seconds: float = 
             [(above, seen, removed)] = sql.fetch(REMOVE, [above, before, BATCH])
         total += removed
         if seen < BATCH:
+            break
+        time.sleep(PAUSE_SECONDS)
+    return total
+
+
+def remove_old_changes(
+    *, days: int, now: datetime | None = None, most_seconds: float = MOST_SECONDS_FOR_CHANGES
+) -> int:
+    """Remove changes that were told of more than `days` ago; 0 days keeps all. Returns how many.
+
+    Each batch is a transaction of its own, as for alerts.
+    """
+    if not days:
+        return 0
+    before = uuid7_floor((now or timezone.now()) - timedelta(days=days))
+    total = 0
+    deadline = time.monotonic() + most_seconds
+    while time.monotonic() < deadline:
+        removed = sql.execute(REMOVE_CHANGES, [before, BATCH])
+        total += removed
+        if removed < BATCH:
             break
         time.sleep(PAUSE_SECONDS)
     return total

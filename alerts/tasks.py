@@ -22,6 +22,7 @@ def release_held() -> None:
 def remove_old_alerts() -> None:
     """Every five minutes: remove what is older than the installation wants to keep."""
     retention.remove_old(days=settings.ALERT_RETENTION_DAYS)
+    retention.remove_old_changes(days=settings.ALERT_RETENTION_DAYS)
 
 
 @shared_task

@@ -1,15 +1,17 @@
 from datetime import timedelta
 from threading import Thread
+from uuid import UUID
 
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from alerts import retention
-from alerts.models import Alert
-from alerts.tests.factories import AlertFactory, IntegrationFactory
+from alerts import retention, tasks
+from alerts.models import Alert, Change
+from alerts.tests.factories import AlertFactory, ChangeFactory, IntegrationFactory
 from incidents.models import Incident
+from openalert.ids import uuid7_floor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -71,3 +73,29 @@ def test_alerts_that_somebody_holds_are_left_for_the_next_time(filled):
         other.join(10)
         assert removed == [995]
     assert set(Alert.objects.all()) == set(held)
+
+
+def told(days_ago, **fields):
+    """A change that was told of so many days ago."""
+    return ChangeFactory(pk=UUID(uuid7_floor(timezone.now() - timedelta(days=days_ago))), **fields)
+
+
+def test_old_changes_go_batch_by_batch(monkeypatch):
+    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0)
+    integration = IntegrationFactory()
+    for days_ago in range(5, 10):
+        told(days_ago, integration=integration)
+    kept = told(3, integration=integration)
+    assert retention.remove_old_changes(days=0) == 0
+    assert retention.remove_old_changes(days=4) == 5
+    assert Change.objects.get() == kept
+    assert retention.remove_old_changes(days=4) == 0
+
+
+def test_the_task_removes_alerts_and_changes(filled, settings):
+    settings.ALERT_RETENTION_DAYS = 100
+    recent = Alert.objects.filter(first_fired_at__gt=timezone.now() - timedelta(days=100)).count()
+    told(101, integration=filled)
+    tasks.remove_old_alerts()
+    assert (Alert.objects.count(), Change.objects.count()) == (recent, 0)
