@@ -37,6 +37,7 @@ from .keys import IntegrationChanged, KeyCache, authenticate, check, hold
 from .models import Integration
 from .problems import Arrival
 from .results import Result
+from .samples import keeper
 from .throttle import Throttle
 from .triage import Triaged, rules_of
 
@@ -113,7 +114,9 @@ class Door:
             request.body = await read_body(receive, headers)
             answer = await self._take(format, request)
         except Exception as failure:
-            answer = (format.refuse if format else base.refuse)(request, _named(failure))
+            named = _named(failure)
+            answer = (format.refuse if format else base.refuse)(request, named)
+            _keep_sample(request, str(named))
         await _respond(send, answer, request_id, format)
 
     def close(self) -> None:
@@ -129,19 +132,21 @@ class Door:
         # A stranger's body is not parsed, unless the key is in it.
         key = format.key(request, payload) if not format.key_is_in_payload else ""
         if key:
-            await self._integration(key, format)
+            request.key, request.integration = key, await self._integration(key, format)
         payload = format.decode(request.body, request.headers)
-        key = key or format.key(request, payload)
+        key = request.key = key or format.key(request, payload)
         if not key:
             raise MissingKey
         for _ in range(MAX_TRIES):
-            integration = await self._integration(key, format)
+            integration = request.integration = await self._integration(key, format)
             if format.check and (early := await self._in_thread(format.check, request, payload, integration)):
                 return early
             read = self._reader(format, integration)(payload, request.headers)
             events = [event for event in read if isinstance(event, AlertEvent)]
             if not events:
-                return format.answer(request, Taken([], [f for f in read if isinstance(f, EventFault)]))
+                faults = [fault for fault in read if isinstance(fault, EventFault)]
+                _keep_sample(request, faults[0].detail if faults else "")
+                return format.answer(request, Taken([], faults))
             if not self._throttle.allows(integration.id_text, len(events)):
                 raise Throttled(format.throttled)
             triaged = Triaged(integration, events, timezone.now())
@@ -150,7 +155,9 @@ class Door:
             except IntegrationChanged:
                 self._keys.forget(key)
                 continue
-            return format.answer(request, _taken(read, triaged.outcomes(stored)))
+            taken = _taken(read, triaged.outcomes(stored))
+            _keep_sample(request, taken.faults[0].detail if taken.faults else "")
+            return format.answer(request, taken)
         raise Unavailable("The integration is being changed.")
 
     async def _integration(self, key: str, format: Format) -> Integration:
@@ -184,6 +191,12 @@ class Door:
             )
         finally:
             self._waiting -= 1
+
+
+def _keep_sample(request: Request, refusal: str = "") -> None:
+    """For the page of the integration, if it is known whose it is."""
+    if request.integration is not None:
+        keeper.keep(request.integration.id_text, request.body, request.headers, refusal, key=request.key)
 
 
 def _look_up(key: str) -> Integration:

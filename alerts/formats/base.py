@@ -31,7 +31,8 @@ class Request:
     """A request for intake. `headers` have lower-case names; `body` is as it was before its Content-Encoding.
 
     `path` is the whole path; `tail` is what follows the integration key, without slashes around it. `at` is
-    when it came, by time.monotonic().
+    when it came, by time.monotonic(). `key` is the one in the address until the door has read it where the format
+    has it; `integration` is whose it is.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Request:
     tail: str = ""
     query: str = ""
     at: float = field(default_factory=time.monotonic)
+    integration: "Integration | None" = None
 
 
 @dataclass(frozen=True, slots=True)

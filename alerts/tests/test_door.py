@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from django.db import DataError, OperationalError
 
-from alerts import addresses, bodies, door, store
+from alerts import addresses, bodies, door, samples, store
 from alerts.enums import Source
 from alerts.integrations import rotate_key
 from alerts.models import Alert
@@ -297,3 +297,22 @@ def test_correlation_id_is_taken_over(integration):
 def test_overload_is_told_to_come_back(integration, monkeypatch):
     monkeypatch.setattr(door, "MAX_WAITING", 0)
     assert post(integration.key, {"title": "x"}).status_code == 503
+
+
+def test_last_payloads_are_kept_for_the_page_of_the_integration_refused_ones_with_the_reason(
+    integration, monkeypatch
+):
+    keeper = samples.Keeper()
+    monkeypatch.setattr(samples, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(door, "keeper", keeper)
+    samples.forget(integration.pk)
+    post(integration.key, {"external_id": "a", "title": "A", "metadata": {"note": integration.key}})
+    post(integration.key, [{"external_id": "b", "title": "B"}, {"title": ""}])
+    post(integration.key, b"{")
+    post("0" * 32, {"title": "Of a stranger"})
+    keeper.close()
+    malformed, faulty, taken = samples.recent(integration.pk)
+    assert (taken.refusal, json.loads(taken.body)["metadata"]["note"]) == ("", "…")
+    assert (faulty.refusal, len(json.loads(faulty.body))) == ("This must not be empty.", 2)
+    assert malformed.body == b"{"
+    assert malformed.refusal.startswith("The body is not valid JSON")
