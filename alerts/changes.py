@@ -67,8 +67,7 @@ def instant(given: Any, *, now: datetime) -> datetime:
     if not isinstance(given, str):
         return now
     try:
-        # PagerDuty's own client for Python writes the offset and a Z behind it.
-        at = datetime.fromisoformat(given.strip().replace("+00:00Z", "Z"))
+        at = datetime.fromisoformat(given.strip())
         at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return now
