@@ -8,5 +8,6 @@ urlpatterns = [
     path("v2/change/enqueue", pagerduty_changes.enqueue),
     path("incidents/<int:number>/alerts/", views.incident_alerts, name="incident-alerts"),
     path("incidents/<int:number>/related/", views.incident_related, name="incident-related"),
+    path("", include("alerts.change_fragments")),
     path("", include("alerts.service_fragments")),
 ]

@@ -271,6 +271,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "me", "description": "The person who asks."},
         {"name": "incidents", "description": "What responders acknowledge and resolve."},
         {"name": "alerts", "description": "What monitoring systems sent."},
+        {"name": "changes", "description": "What was done to services."},
         {"name": "integrations", "description": "Doors for monitoring systems, and their keys."},
         {"name": "on-call", "description": "Who is on call now."},
         {"name": "schedules", "description": "On-call schedules: rotations in layers."},

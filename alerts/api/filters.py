@@ -1,7 +1,7 @@
 import django_filters as filters
 
 from alerts.enums import AlertStatus, Source
-from alerts.models import Alert, Integration
+from alerts.models import Alert, Change, Integration
 from incidents.enums import Severity
 
 
@@ -34,3 +34,15 @@ class AlertFilter(filters.FilterSet):
             "status", "severity", "is_current", "dedup_key", "integration", "incident", "service", "team",
             "fired_after", "fired_before",
         ]  # fmt: skip
+
+
+class ChangeFilter(filters.FilterSet):
+    service = filters.UUIDFilter(field_name="integration__service_id")
+    team = filters.UUIDFilter(field_name="integration__service__team_id")
+    integration = filters.UUIDFilter(field_name="integration_id")
+    since = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+
+    class Meta:
+        model = Change
+        fields = ["service", "team", "integration", "since", "until"]

@@ -4,7 +4,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from alerts.enums import Source
-from alerts.models import Alert, Integration
+from alerts.models import Alert, Change, Integration
 from incidents.api.serializers import IncidentRefSerializer
 from openalert.rest.serializers import ModelSerializer
 from teams.api.scoping import VisibleField
@@ -72,5 +72,26 @@ class AlertSerializer(serializers.ModelSerializer):
             "id", "dedup_key", "status", "title", "severity", "source", "integration", "service", "team",
             "incident", "is_current", "labels", "metadata", "count", "first_fired_at", "last_fired_at",
             "resolved_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class ChangeLinkSerializer(serializers.Serializer):
+    href = serializers.URLField()
+    text = serializers.CharField(allow_blank=True)
+
+
+class ChangeSerializer(serializers.ModelSerializer):
+    integration = IntegrationRefSerializer()
+    service = ServiceRefSerializer(source="integration.service")
+    team = TeamRefSerializer(source="integration.service.team")
+    links = ChangeLinkSerializer(many=True)
+    custom_details = serializers.DictField()
+
+    class Meta:
+        model = Change
+        fields = [
+            "id", "summary", "source", "at", "integration", "service", "team", "links", "custom_details",
+            "created_at",
         ]  # fmt: skip
         read_only_fields = fields

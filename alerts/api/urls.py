@@ -6,6 +6,7 @@ from . import viewsets
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("integrations", viewsets.IntegrationViewSet)
 router.register("alerts", viewsets.AlertViewSet)
+router.register("changes", viewsets.ChangeViewSet)
 
 urlpatterns = [
     path(

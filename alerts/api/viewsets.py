@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from alerts.models import Alert, Integration
+from alerts.models import Alert, Change, Integration
 from incidents.api.lookup import incident_to_see
 from teams.api.scoping import TeamOwnedViewSet
 
@@ -64,3 +64,17 @@ class IncidentAlertsView(ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         return ALERTS.filter(incident=incident_to_see(self.request, self.kwargs["incident_id"]))
+
+
+class ChangeViewSet(ReadOnlyModelViewSet):
+    """What was done to services: deployments and the like, as PagerDuty's change events tell of them."""
+
+    queryset = Change.objects.select_related("integration__service__team")
+    serializer_class = serializers.ChangeSerializer
+    filterset_class = filters.ChangeFilter
+    search_fields = ["summary", "source"]
+    ordering = ("-at",)
+    ordering_fields = ("at",)
+
+    def get_queryset(self) -> QuerySet[Change]:
+        return super().get_queryset().visible_to(self.request.user)

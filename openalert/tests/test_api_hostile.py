@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.db import transaction
 
-from alerts.tests.factories import AlertFactory
+from alerts.tests.factories import AlertFactory, ChangeFactory
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
 from openalert.ids import uuid7
@@ -70,6 +70,7 @@ def world(db):
     schedule = ScheduleFactory(team=cast.team, on_call=[cast.manager, cast.responder])
     cast.ids = {
         "alerts": alert,
+        "changes": ChangeFactory(integration=alert.integration),
         "contact-methods": method,
         "escalation-policies": policy,
         "escalation-runs": run,
