@@ -6,6 +6,7 @@ import shutil
 import ssl
 import subprocess
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ import pytest
 import trustme
 
 from alerts.enums import Source
-from alerts.models import Alert
+from alerts.models import Alert, Change
 from alerts.tests.factories import IntegrationFactory
 from incidents.enums import Severity, Status
 from incidents.models import Incident
@@ -82,6 +83,36 @@ def test_pagerdutys_python_client(secure_port, authority, integration):
     assert refused.value.response.status_code == 400
 
 
+@pytest.mark.timeout(120)
+def test_changes_of_pagerdutys_python_client(secure_port, authority, integration):
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    address = f"https://localhost:{secure_port}"
+    client = pagerduty.EventsApiV2Client(integration.key, base_url=address, verify=trusted)
+    links = [{"href": "https://ci.example.com/build/2", "text": "The build"}]
+    client.submit(
+        "Deployed build 2",
+        source="ci",
+        custom_details={"build": 2},
+        links=links,
+        timestamp="2026-07-17T08:42:58.315+0000",
+    )
+    change = Change.objects.get()
+    assert (change.integration, change.summary, change.source, change.custom_details, change.links) == (
+        integration,
+        "Deployed build 2",
+        "ci",
+        {"build": 2},
+        links,
+    )
+    assert change.at == datetime(2026, 7, 17, 8, 42, 58, 315_000, tzinfo=UTC)
+    assert not Incident.objects.exists()
+    stranger = pagerduty.EventsApiV2Client("f" * 32, base_url=address, verify=trusted)
+    with pytest.raises(pagerduty.Error) as refused:
+        stranger.submit("x", timestamp="2026-07-17T08:42:58Z")
+    assert refused.value.response.status_code == 400
+
+
 @pytest.mark.timeout(180)
 @needs("node", "npm")
 def test_pagerdutys_javascript_client(secure_port, authority, integration, tmp_path):
@@ -100,7 +131,15 @@ def test_pagerdutys_javascript_client(secure_port, authority, integration, tmp_p
         timeout=60,
     ).stdout
     told = [202, {"status": "success", "message": "Event processed", "dedup_key": "checkout"}]
-    assert json.loads(said) == [told, told, told]
+    processed = [202, {"status": "success", "message": "Change event processed"}]
+    assert json.loads(said) == [told, told, told, processed]
+    change = Change.objects.get()
+    assert (change.summary, change.source, change.custom_details, change.links) == (
+        "Deployed build 2",
+        "ci",
+        {"build": 2},
+        [{"href": "https://ci.example.com/build/2", "text": "The build"}],
+    )
     [incident] = Incident.objects.all()
     kinds = list(incident.timeline.values_list("kind", flat=True))
     assert [kind for kind in kinds if kind in ("opened", "acknowledged", "resolved")] == [

@@ -1,5 +1,5 @@
-// Sends a trigger, an acknowledgement and a resolve by PagerDuty's own client; prints what it was answered.
-const { event } = require("@pagerduty/pdjs");
+// Sends a trigger, an acknowledgement, a resolve and a change by PagerDuty's own client; prints what it was answered.
+const { change, event } = require("@pagerduty/pdjs");
 
 const [server, routing_key] = process.argv.slice(2);
 
@@ -11,6 +11,13 @@ async function main() {
     const answer = await event({ server, data });
     answers.push([answer.response.status, answer.data]);
   }
+  const data = {
+    routing_key,
+    payload: { summary: "Deployed build 2", source: "ci", timestamp: new Date().toISOString(), custom_details: { build: 2 } },
+    links: [{ href: "https://ci.example.com/build/2", text: "The build" }],
+  };
+  const answer = await change({ server, data });
+  answers.push([answer.response.status, answer.data]);
   console.log(JSON.stringify(answers));
 }
 
