@@ -1,10 +1,27 @@
-"""Integrations are made, and get new keys."""
+"""Integrations are made, changed, given new keys, and removed."""
 
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
+from openalert import sql
+
+from . import samples
 from .models import Integration
+
+# In the order in which intake and the incidents' transitions lock them. There may be very many, which the ORM would
+# load one and all.
+REMOVE_ALERTS = """
+WITH gone AS MATERIALIZED (
+    SELECT id FROM alerts_alert WHERE integration_id = %s AND first_fired_at > '1970-01-02+00' ORDER BY id FOR UPDATE
+), additions AS (
+    DELETE FROM alerts_alertadditions d WHERE d.alert_id IN (SELECT id FROM gone)
+)
+DELETE FROM alerts_alert a USING gone WHERE a.id = gone.id
+"""
 
 
 def create_integration(integration: Integration) -> str:
@@ -15,9 +32,40 @@ def create_integration(integration: Integration) -> str:
 
 
 @transaction.atomic
+def change_integration(
+    integration_id: UUID, *, settings: dict[str, Any] | None = None, **fields: Any
+) -> Integration:
+    """Set validated `fields`, and those of the `settings` that are given: each stands for one format's.
+
+    What other fields and settings were changed to meanwhile stays. Intake heeds it with the next alert.
+    """
+    integration = Integration.objects.select_for_update().get(pk=integration_id)
+    for name, value in fields.items():
+        setattr(integration, name, value)
+    integration.settings = {**integration.settings, **(settings or {})}
+    integration.save(update_fields=[*fields, "settings", "updated_at"])
+    return integration
+
+
+@transaction.atomic
 def rotate_key(integration_id: UUID) -> str:
     """Give it a new key and return it, the only time it can be seen. The old one is void at once."""
     integration = Integration.objects.select_for_update().get(pk=integration_id)
     key = integration.set_key()
-    integration.save(update_fields=["key_hash", "key_hint", "updated_at"])
+    integration.key_rotated_at = timezone.now()
+    integration.save(update_fields=["key_hash", "key_hint", "key_rotated_at", "updated_at"])
     return key
+
+
+@transaction.atomic
+def delete_integration(integration_id: UUID) -> None:
+    """Remove it with its alerts, changes, rules, heartbeats and samples. Doing it again changes nothing.
+
+    Incidents stay as they are, with their timelines: an open one waits for a person.
+    """
+    integration = Integration.objects.select_for_update().filter(pk=integration_id).first()
+    if integration is None:
+        return
+    sql.execute(REMOVE_ALERTS, [integration.pk])
+    integration.delete()
+    transaction.on_commit(partial(samples.forget, integration_id), robust=True)

@@ -111,7 +111,7 @@ def forget(integration_id: UUID | str) -> None:
 class Keeper:
     """Keeps samples in the background: at most one a second of each integration, the first that comes.
 
-    One for each process; it may be used from any thread and any event loop.
+    One for each process, `keeper`; it may be used from any thread and any event loop.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -195,6 +195,10 @@ class Keeper:
             pipeline.ltrim(name, 0, MOST_SAMPLES - 1)
             pipeline.expire(name, KEPT_FOR)
             pipeline.execute()
+
+
+# Of this process; its thread starts with the first payload.
+keeper = Keeper()
 
 
 def without_credentials(body: bytes, key: str = "") -> bytes:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q
 
 from alerts.enums import AlertStatus
 from incidents.enums import Severity
@@ -27,8 +27,8 @@ class AlertQuerySet(models.QuerySet["Alert"]):
     def visible_to(self, user: "User | AnonymousUser") -> "AlertQuerySet":
         return self.filter(integration__service__team__in=Team.objects.visible_to(user))
 
-    def newest_of(self, integration: Integration) -> "AlertQuerySet":
-        """The integration's alerts, the newest first."""
+    def newest_of(self, integration: "Integration | OuterRef") -> "AlertQuerySet":
+        """The integration's alerts, the newest first. For many integrations, in a Subquery with an OuterRef."""
         return self.filter(integration=integration, first_fired_at__gt=LONG_AGO).order_by("-pk")
 
 

@@ -52,6 +52,7 @@ class Integration(BaseModel):
     )
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     key_hint = models.CharField("key ends in", max_length=8, editable=False)
+    key_rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     grouping = models.CharField(max_length=16, choices=Grouping, default=Grouping.NAME)
     grouping_labels = ArrayField(
         models.CharField(max_length=128),
