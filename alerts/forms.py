@@ -8,16 +8,23 @@ from django.contrib.postgres.forms import SimpleArrayField
 from teams.models import Service
 
 from .enums import Source
-from .formats import FORMATS
+from .formats import FORMATS, email
 from .models import Integration
 
 MOST_LABELS = 20
+LABELS = {
+    "name": "Name",
+    "source": "What sends the alerts",
+    "secret": "Signing secret",
+    "is_enabled": "Takes alerts",
+    "grouping": "Alerts become one incident",
+    "grouping_window_minutes": "Window, in minutes",
+}
+NAME_HELP = "How people recognise it on an incident, like “Prometheus eu-1”."
 
 
-class IntegrationForm(forms.ModelForm):
-    """A new door into a service."""
-
-    grouping_labels = SimpleArrayField(
+def labels_field() -> SimpleArrayField:
+    return SimpleArrayField(
         forms.CharField(max_length=128),
         required=False,
         max_length=MOST_LABELS,
@@ -25,18 +32,29 @@ class IntegrationForm(forms.ModelForm):
         help_text="Only for grouping by chosen labels: their names with commas between them, like cluster, alertname.",
     )
 
+
+class NamedOnce(forms.ModelForm):
+    """The constraint's words are for machines."""
+
+    def clean_name(self) -> str:
+        name = self.cleaned_data["name"]
+        others = self.instance.service.integrations.exclude(pk=self.instance.pk)
+        if others.filter(name__iexact=name).exists():
+            raise forms.ValidationError("The service has an integration of this name already.")
+        return name
+
+
+class IntegrationForm(NamedOnce):
+    """A new door into a service."""
+
+    grouping_labels = labels_field()
+
     class Meta:
         model = Integration
         fields = ("name", "source", "secret", "grouping", "grouping_labels", "grouping_window_minutes")
-        labels = {
-            "name": "Name",
-            "source": "What sends the alerts",
-            "secret": "Signing secret",
-            "grouping": "Alerts become one incident",
-            "grouping_window_minutes": "Window, in minutes",
-        }
+        labels = LABELS
         help_texts = {
-            "name": "How people recognise it on an incident, like “Prometheus eu-1”.",
+            "name": NAME_HELP,
             "secret": "For Grafana, GitHub, Sentry and others that sign what they send. Empty: the key alone counts.",
         }
 
@@ -46,8 +64,98 @@ class IntegrationForm(forms.ModelForm):
             (value, label) for value, label in Source.choices if value in FORMATS
         ]
 
-    def clean_name(self) -> str:
-        name = self.cleaned_data["name"]
-        if self.instance.service.integrations.filter(name__iexact=name).exists():
-            raise forms.ValidationError("The service has an integration of this name already.")
-        return name
+
+class WordsField(forms.CharField):
+    """Words or phrases, one in each line."""
+
+    widget = forms.Textarea(attrs={"rows": 3})
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else "\n".join(value or ())
+
+    def clean(self, value: Any) -> list[str]:
+        words = [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+        if len(words) > email.MOST_WORDS:
+            raise forms.ValidationError(f"Give at most {email.MOST_WORDS}.")
+        if any(len(word) > email.LONGEST_WORD for word in words):
+            raise forms.ValidationError(f"Each may have at most {email.LONGEST_WORD} characters.")
+        return words
+
+
+class IntegrationEditForm(NamedOnce):
+    """What can be changed of an integration; its source and its service stay.
+
+    `changes` and `settings` are for integrations.change_integration.
+    """
+
+    secret = forms.CharField(
+        required=False,
+        max_length=Integration._meta.get_field("secret").max_length,
+        label=LABELS["secret"],
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+    remove_secret = forms.BooleanField(
+        required=False,
+        label="Remove the signing secret",
+        help_text="Signatures are no longer checked then: the key alone counts.",
+    )
+    grouping_labels = labels_field()
+    email_dedup = forms.ChoiceField(
+        label="Mails are about the same problem",
+        choices=[
+            ("subject", "when their subjects are the same but for the state"),
+            ("thread", "when they answer one another"),
+            ("message", "never: each mail is its own"),
+        ],
+    )
+    email_over = WordsField(
+        required=False,
+        label="Words that mean it is over",
+        help_text="One in each line, found anywhere in a subject, instead of the usual ones.",
+    )
+    email_firing = WordsField(
+        required=False,
+        label="More words that mean it fires",
+        help_text="One in each line, besides the usual ones.",
+    )
+
+    class Meta:
+        model = Integration
+        fields = ("name", "is_enabled", "grouping", "grouping_labels", "grouping_window_minutes")
+        labels = LABELS
+        help_texts = {"name": NAME_HELP, "is_enabled": "Off: whatever comes with its key is refused."}
+
+    def __init__(self, data: Any = None, *, integration: Integration) -> None:
+        super().__init__(data, instance=integration)
+        if integration.secret:
+            self.fields["secret"].help_text = "There is one. Leave this empty to keep it."
+        else:
+            self.fields["secret"].help_text = "There is none: the key alone counts."
+            del self.fields["remove_secret"]
+        if integration.source == Source.EMAIL:
+            present = email.settings_of(integration)
+            for name in ("dedup", "over", "firing"):
+                self.fields[f"email_{name}"].initial = getattr(present, name)
+        else:
+            for name in ("dedup", "over", "firing"):
+                del self.fields[f"email_{name}"]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("secret") and given.get("remove_secret"):
+            self.add_error("remove_secret", "A new secret is given: clear it, or take this tick away.")
+        return given
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        changes = {name: given[name] for name in self.Meta.fields}
+        if given["secret"] or given.get("remove_secret"):
+            changes["secret"] = given["secret"]
+        return changes
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        if self.instance.source != Source.EMAIL:
+            return {}
+        return {"email": {name: self.cleaned_data[f"email_{name}"] for name in ("dedup", "over", "firing")}}

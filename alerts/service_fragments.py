@@ -1,10 +1,10 @@
-"""What the alerts app shows on a service's page: its integrations, how to set them up, and their keys."""
+"""What the alerts app shows on a service's page: its integrations, and how new ones are made."""
 
 from datetime import timedelta
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Max
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
@@ -20,7 +20,7 @@ from teams.models import Service
 from . import integrations
 from .enums import Grouping
 from .forms import IntegrationForm
-from .models import Integration
+from .models import Alert, Integration
 from .set_up import set_up_text
 
 
@@ -43,17 +43,15 @@ def grouping_in_words(integration: Integration) -> str:
 @require_GET
 def service_integrations(request: HttpRequest, pk: UUID) -> HttpResponse:
     service = _service(request, pk)
-    found = service.integrations.annotate(last_alert_at=Max("alerts__last_fired_at")).order_by("name")
+    newest = Alert.objects.newest_of(OuterRef("pk")).values("last_fired_at")[:1]
+    found = service.integrations.annotate(last_alert_at=Subquery(newest)).order_by("name")
     return render(
         request,
         "alerts/_service_integrations.html",
         {
             "service": service,
             "may_manage": can_manage(request.user, service.team),
-            "integrations": [
-                {"integration": row, "grouping": grouping_in_words(row), "set_up": set_up_text(row)}
-                for row in found
-            ],
+            "integrations": found,
         },
     )
 
@@ -69,7 +67,7 @@ def new_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
         return refused(request, failure, to=reverse("service", args=[pk]))
     form = IntegrationForm(request.POST or None, service=service)
     if request.method == "POST" and form.is_valid():
-        return _show_key(request, form.instance, integrations.create_integration(form.instance))
+        return show_key(request, form.instance, integrations.create_integration(form.instance))
     return render(
         request,
         "alerts/integration_new.html",
@@ -78,30 +76,11 @@ def new_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
     )
 
 
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def rotate_key(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """GET asks, as a page or in a dialog; POST gives it a new key and shows it once."""
-    integration = get_object_or_404(
-        Integration.objects.visible_to(request.user).select_related("service__team"), pk=pk
-    )
-    try:
-        require_manage(request.user, integration.service.team)
-    except PermissionMissing as failure:
-        return refused(request, failure, to=reverse("service", args=[integration.service_id]))
-    if request.method == "POST":
-        key = integrations.rotate_key(integration.pk)
-        return _show_key(request, integration, key)
-    template = "alerts/_integration_rotate.html" if request.htmx else "alerts/integration_rotate.html"
-    return render(request, template, {"integration": integration})
-
-
 def _service(request: HttpRequest, pk: UUID) -> Service:
     return get_object_or_404(Service.objects.visible_to(request.user).select_related("team"), pk=pk)
 
 
-def _show_key(request: HttpRequest, integration: Integration, key: str) -> HttpResponse:
+def show_key(request: HttpRequest, integration: Integration, key: str) -> HttpResponse:
     """The only page that ever shows a key. Nothing on the way keeps it."""
     context = {"integration": integration, "key": key, "set_up": set_up_text(integration, key)}
     return render(request, "alerts/integration_key.html", context)
@@ -110,6 +89,4 @@ def _show_key(request: HttpRequest, integration: Integration, key: str) -> HttpR
 urlpatterns = [
     path("services/<uuid:pk>/integrations/", service_integrations, name="service-integrations"),
     path("services/<uuid:pk>/integrations/new/", new_integration, name="integration-new"),
-    # Not under /integrations/, which is the intake's.
-    path("services/integrations/<uuid:pk>/key/", rotate_key, name="integration-key"),
 ]

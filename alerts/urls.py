@@ -10,4 +10,5 @@ urlpatterns = [
     path("incidents/<int:number>/related/", views.incident_related, name="incident-related"),
     path("", include("alerts.change_fragments")),
     path("", include("alerts.service_fragments")),
+    path("", include("alerts.integration_page")),
 ]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from alerts.models import Integration
 
 MOST_WORDS = 50
+LONGEST_WORD = 100
 LONGEST_DESCRIPTION = 15_000
 
 ADDRESS = re.compile(r"[^\s<>@,;:\"()]+@[^\s<>@,;:\"()]+")
@@ -89,7 +90,7 @@ def settings_of(integration: "Integration") -> Settings:
 
 
 def _words(given: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word.strip()[:100] for word in given[:MOST_WORDS] if word.strip())
+    return tuple(word.strip()[:LONGEST_WORD] for word in given[:MOST_WORDS] if word.strip())
 
 
 def reader_for(integration: "Integration") -> Reader:
