@@ -11,7 +11,7 @@ from django.utils.html import format_html
 
 from openalert.admin_tools import RecordAdmin
 
-from . import heartbeats
+from . import heartbeats, integrations
 from .models import Alert, Change, Heartbeat, Integration
 
 
@@ -46,9 +46,7 @@ class IntegrationAdmin(admin.ModelAdmin):
         if change:
             super().save_model(request, obj, form, change)
             return
-        key = obj.set_key()
-        super().save_model(request, obj, form, change)
-        self._show_key(request, obj, key)
+        self._show_key(request, obj, integrations.create_integration(obj))
 
     def _show_key(self, request: HttpRequest, integration: Integration, key: str) -> None:
         text = "The key of {} is <code>{}</code>. Copy it now: it is not shown again."
@@ -78,8 +76,7 @@ class IntegrationAdmin(admin.ModelAdmin):
         if request.method != "POST":
             context = {**self.admin_site.each_context(request), "integration": integration, "opts": self.opts}
             return TemplateResponse(request, "admin/alerts/integration/rotate_key.html", context)
-        key = integration.set_key()
-        integration.save()
+        key = integrations.rotate_key(integration.pk)
         self.log_change(request, integration, "Rotated the key.")
         self._show_key(request, integration, key)
         return redirect(reverse("admin:alerts_integration_change", args=[integration.pk]))

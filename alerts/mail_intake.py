@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from . import samples
 from .enums import Source
 from .events import AlertEvent
 from .formats import FORMATS
@@ -28,17 +29,18 @@ def key_of(address: str) -> str:
     return key.lower() if domain.lower() == settings.INTAKE_MAIL_DOMAIN else ""
 
 
-def take_mail(keys: Iterable[str], mail: dict[str, Any]) -> list[Result]:
-    """Store a mail, as formats.mime gives it, for the integrations of the keys.
+def take_mail(keys: Iterable[str], mail: dict[str, Any], *, body: bytes, content_type: str) -> list[Result]:
+    """Store a mail, as formats.mime gives it, for the integrations of the keys; `body` is what it was read from.
 
     No result means that it is an automatic reply, which is not stored. Raises UnknownKey, IntegrationDisabled
     and WrongSource; then nothing is stored. Raises IntegrationChanged and django.db.Error; then it may be stored
     for some, each in a transaction of its own as intake's locks want it. It may be sent again: that is one more
     on the count of the alerts that are there.
     """
-    integrations = [authenticate(key, Source.EMAIL) for key in dict.fromkeys(keys)]
+    integrations = {key: authenticate(key, Source.EMAIL) for key in dict.fromkeys(keys)}
     results: list[Result] = []
-    for integration in integrations:
+    for key, integration in integrations.items():
         read = FORMATS[Source.EMAIL].reader(integration)(mail, {})
         results += take(integration, [event for event in read if isinstance(event, AlertEvent)])
+        samples.keeper.keep(integration.id_text, body, {"content-type": content_type}, key=key)
     return results

@@ -66,11 +66,12 @@ def inbound(request: HttpRequest, key: str = "") -> HttpResponse:
         body = request.read(MAX_BODY_BYTES + 1)
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge
-        fields, names = form_of(body, request.headers.get("Content-Type", ""))
+        content_type = request.headers.get("Content-Type", "")
+        fields, names = form_of(body, content_type)
         keys = [key] if key else recipients(fields)
         for one in keys:
             check_signature(authenticate(one, Source.EMAIL).secret, request.headers, body)
-        results = take_mail(keys, mail_of(fields, names))
+        results = take_mail(keys, mail_of(fields, names), body=body, content_type=content_type)
     except (IntegrationChanged, DatabaseError) as failure:
         logger.error("mail: SendGrid's was not stored: %s", failure)
         return failure_as_json(request, Unavailable())

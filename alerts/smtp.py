@@ -121,7 +121,8 @@ def _check(key: str) -> str:
 
 def _store(keys: list[str], content: bytes) -> str:
     try:
-        results = take_mail(keys, FORMATS[Source.EMAIL].decode(content, {}))
+        mail = FORMATS[Source.EMAIL].decode(content, {})
+        results = take_mail(keys, mail, body=content, content_type="message/rfc822")
     except (OpenAlertError, IntegrationChanged):
         return CHANGED  # the next RCPT says how
     except DataError as failure:

@@ -3,6 +3,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from alerts import integrations
 from alerts.enums import Source
 from alerts.models import Alert, Change, Integration
 from incidents.api.serializers import IncidentRefSerializer
@@ -30,9 +31,11 @@ class IntegrationSerializer(ModelSerializer):
 
     def create(self, validated_data: dict[str, Any]) -> Integration:
         integration = Integration(**validated_data)
-        integration.plain_key = integration.set_key()
-        integration.save()
+        integration.plain_key = integrations.create_integration(integration)
         return integration
+
+    def update(self, instance: Integration, validated_data: dict[str, Any]) -> Integration:
+        return integrations.change_integration(instance.pk, **validated_data)
 
 
 class IntegrationWithKeySerializer(IntegrationSerializer):

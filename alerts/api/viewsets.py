@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
+from alerts import integrations
 from alerts.models import Alert, Change, Integration
 from incidents.api.lookup import incident_to_see
 from teams.api.scoping import TeamOwnedViewSet
@@ -33,9 +34,13 @@ class IntegrationViewSet(TeamOwnedViewSet):
     def rotate_key(self, request: Request, **kwargs: str) -> Response:
         """Give it a new key, shown only in this answer. The old one is void at once."""
         integration = self.get_object()
-        integration.plain_key = integration.set_key()
-        integration.save(update_fields=["key_hash", "key_hint", "updated_at"])
+        key = integrations.rotate_key(integration.pk)
+        integration.refresh_from_db(fields=["key_hash", "key_hint", "updated_at"])
+        integration.plain_key = key
         return Response(self.get_serializer(integration).data)
+
+    def perform_destroy(self, instance: Integration) -> None:
+        integrations.delete_integration(instance.pk)
 
 
 class AlertViewSet(ReadOnlyModelViewSet):

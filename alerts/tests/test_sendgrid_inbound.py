@@ -148,7 +148,7 @@ def test_too_large_and_other_methods(client, integration, monkeypatch):
 
 
 def test_database_that_is_away_is_said_so_that_it_is_sent_again(client, integration, monkeypatch):
-    def fail(*args):
+    def fail(*args, **kwargs):
         raise OperationalError("the server went away")
 
     monkeypatch.setattr(sendgrid_inbound, "take_mail", fail)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError
 
-from alerts import mail_intake, smtp
+from alerts import mail_intake, samples, smtp
 from alerts.enums import Source
 from alerts.mail_intake import address_of
 from alerts.models import Alert
@@ -75,6 +75,15 @@ def test_mail_becomes_an_alert_once_it_is_answered(client, integration):
         integration,
         "open",
     )
+
+
+def test_mail_is_kept_as_a_sample_without_the_key(client, integration):
+    message = b"To: " + address_of(integration.key).encode() + b"\r\n" + GOLDEN
+    client.sendmail("nagios@mon1.example.org", address_of(integration.key), message)
+    samples.keeper.close()
+    [sample] = samples.recent(integration.pk)
+    assert sample.body.startswith("To: …@".encode()) and integration.key.encode() not in sample.body
+    assert (sample.headers, sample.refusal) == ({"content-type": "message/rfc822"}, "")
 
 
 def test_resolve_by_mail(client, integration):
