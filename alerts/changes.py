@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from django.db.models import Q
 
 from incidents.models import Incident
 from teams.models import Service
@@ -103,6 +104,9 @@ def changes_of(service: Service) -> ChangeQuerySet:
 
 
 def changes_around(incident: Incident) -> ChangeQuerySet:
-    """Changes of an incident's service in the day before it opened and until it was resolved, the newest first."""
+    """Changes of an incident's service in the day before it opened, the last first; then those until its end."""
     around = changes_of(incident.service).filter(at__gte=incident.opened_at - BEFORE_INCIDENT)
-    return around.filter(at__lte=incident.resolved_at) if incident.resolved_at else around
+    if incident.resolved_at:
+        around = around.filter(at__lte=incident.resolved_at)
+    # What came before may be the cause, so it is not to be crowded out.
+    return around.alias(is_later=Q(at__gt=incident.opened_at)).order_by("is_later", "-at", "-pk")

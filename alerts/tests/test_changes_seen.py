@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from alerts.models import Change
 from alerts.tests.factories import ChangeFactory, IntegrationFactory
 from incidents.enums import Status
 from incidents.tests.factories import IncidentFactory
@@ -63,11 +64,11 @@ def test_changes_before_an_incident_and_until_its_end_are_seen_on_its_page(cast,
     assert pages.statuses("get", path) == pages.answers(200, 200, 200, 404)
     response = pages.client("observer").get(path)
     assert [(row.change.summary, row.when) for row in response.context["changes"]] == [
-        ("The repair", "59 min after it opened"),
         ("Just before", "5 min before it opened"),
         ("A day before", "24 h before it opened"),
+        ("The repair", "59 min after it opened"),
     ]
-    assert f"/services/{cast.service.pk}/#service-changes" in response.text
+    assert f'<a href="/services/{cast.service.pk}/">Recent changes of Checkout</a>' in response.text
     assert path in pages.text("observer", f"/incidents/{incident.number}/")
 
 
@@ -95,16 +96,30 @@ def test_a_change_is_shown_with_its_links_and_some_details(cast, pages):
     assert '<a href="https://ci.example.com/2" rel="noreferrer noopener nofollow"' in response.text
     [row] = response.context["changes"]
     assert row.details == {f"detail {n}": str(n) for n in range(8)}
-    assert [link["href"] for link in row.links[1:]] == [f"https://git.example.com/{n}" for n in range(4)]
+    assert row.links == [
+        ("Build", "https://ci.example.com/2"),
+        *(("git.example.com", f"https://git.example.com/{n}") for n in range(4)),
+    ]
 
 
 def test_the_newest_changes_are_shown_and_that_there_are_more(cast, pages):
-    ChangeFactory.create_batch(10, integration=cast.integration)
-    path = f"/services/{cast.service.pk}/changes/"
-    assert "the API has all" not in pages.text("observer", path)
-    ChangeFactory(integration=cast.integration, at=timezone.now() - timedelta(days=1), summary="The eleventh")
-    text = pages.text("observer", path)
-    assert "the API has all" in text and "The eleventh" not in text
+    incident = IncidentFactory(service=cast.service)
+    for path, most in (
+        (f"/services/{cast.service.pk}/changes/", 10),
+        (f"/incidents/{incident.number}/changes/", 5),
+    ):
+        Change.objects.all().delete()
+        opened = incident.opened_at
+        newest = [
+            ChangeFactory(integration=cast.integration, at=opened - timedelta(minutes=minutes))
+            for minutes in range(most)
+        ]
+        words = f"The newest {most} are shown"
+        assert words not in pages.text("observer", path)
+        ChangeFactory(integration=cast.integration, at=opened - timedelta(hours=1))
+        response = pages.client("observer").get(path)
+        assert [row.change for row in response.context["changes"]] == newest
+        assert words in response.text
 
 
 def test_pages_take_as_many_queries_for_three_changes_as_for_one(cast, pages):
