@@ -219,7 +219,7 @@ def test_mail_that_was_stored_for_one_recipient_only_may_come_again(client, inte
 
 
 def test_our_own_fault_keeps_the_mail_with_its_sender(client, integration, monkeypatch):
-    def fail(*args):
+    def fail(*args, **kwargs):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(smtp, "take_mail", fail)
