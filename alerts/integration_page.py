@@ -29,16 +29,17 @@ from .set_up import set_up_text
 MOST_ALERTS = 20
 # Of each payload, on the page; JSON becomes longer when it is laid out.
 MOST_SHOWN = 40_000
+LONGEST_BEGINNING = 200
 # JSON that is nested deeper is shown as it came: laying it out could make megabytes of indentation.
 DEEPEST = 24
 
 
 class Payload(NamedTuple):
-    """A sample as the page shows it; `is_cut` when there was more."""
+    """A sample as the page shows it, with its beginning in one line; `is_cut` when there was more."""
 
     sample: Sample
+    beginning: str
     text: str
-    is_json: bool
     is_cut: bool
 
 
@@ -199,9 +200,10 @@ def _received(integration: Integration) -> dict[str, Any]:
 
 
 def _payload(sample: Sample) -> Payload:
-    laid_out = _laid_out(sample.body)
-    text = sample.body.decode("utf-8", "replace") if laid_out is None else laid_out
-    return Payload(sample, text[:MOST_SHOWN], laid_out is not None, sample.is_cut or len(text) > MOST_SHOWN)
+    raw = sample.body.decode("utf-8", "replace")
+    text = _laid_out(sample.body) or raw
+    beginning = " ".join(raw[:LONGEST_BEGINNING].split())
+    return Payload(sample, beginning, text[:MOST_SHOWN], sample.is_cut or len(text) > MOST_SHOWN)
 
 
 def _laid_out(body: bytes) -> str | None:

@@ -73,7 +73,8 @@ IN_MAIL = re.compile(rb"\b[0-9a-f]{28}(?=[0-9a-f]{4}(?:@|%40))", re.IGNORECASE)
 class Sample(msgspec.Struct, frozen=True, gc=False):
     """A payload as it came in, its credentials replaced by “…”, and no more of it than MAX_BODY_BYTES.
 
-    `headers` have lower-case names. `refusal` says why nothing was stored, "" when it was taken.
+    `headers` have lower-case names. `refusal` says why it, or a part of it, was refused, "" when all was
+    taken.
     """
 
     at: datetime
@@ -186,7 +187,7 @@ class Keeper:
         sample = Sample(
             at,
             without_credentials(body, key)[:MAX_BODY_BYTES],
-            {name: _hidden(headers[name][:MAX_HEADER], key) for name in HEADERS & headers.keys()},
+            {name: _hidden(headers[name][:MAX_HEADER], key) for name in sorted(HEADERS & headers.keys())},
             refusal,
         )
         name = _key(integration_id)

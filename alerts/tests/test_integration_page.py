@@ -202,7 +202,8 @@ def test_payloads_are_laid_out_when_they_are_json(body, expected):
 def test_payload_shown_is_bounded():
     deep = b"[" * 20 + b"0," * 20_000 + b"0" + b"]" * 20
     shown = integration_page._payload(Sample(NOW, deep, {}))
-    assert (len(shown.text), shown.is_json, shown.is_cut) == (integration_page.MOST_SHOWN, True, True)
+    assert (shown.text[:4], len(shown.text), shown.is_cut) == ("[\n  ", integration_page.MOST_SHOWN, True)
+    assert len(shown.beginning) == integration_page.LONGEST_BEGINNING
 
 
 def test_edit_keeps_the_secret_unless_another_is_given_or_it_is_removed(pages, service):
