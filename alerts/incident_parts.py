@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from incidents import parts
 from incidents.models import Incident
 
-from .enums import AlertStatus
+from .counts import counts_of
 from .models import Alert
 
 NEWEST_SEARCHED = 50_000
@@ -33,16 +33,5 @@ def incidents_with_alerts_titled(text: str) -> QuerySet[Any]:
 
 def alerts_of(incidents: Sequence[Incident]) -> dict[UUID, SafeString]:
     """How many alerts each incident has, and how many of them fire."""
-    counted = (
-        Alert.objects.filter(incident__in=incidents)
-        .order_by()
-        .values("incident")
-        .annotate(total=Count("pk"), firing=Count("pk", filter=Q(status=AlertStatus.FIRING)))
-    )
-    return {row["incident"]: _in_words(row["firing"], row["total"]) for row in counted}
-
-
-def _in_words(firing: int, total: int) -> SafeString:
-    if firing in (0, total):
-        return format_html("{} {}", total, "alert" if total == 1 else "alerts")
-    return format_html("{} of {} alerts firing", firing, total)
+    counted = counts_of(incident.pk for incident in incidents)
+    return {pk: format_html("{}", counts.words) for pk, counts in counted.items() if counts.total}

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -15,6 +14,7 @@ from incidents.models import Incident
 from teams.access import teams_to_respond_for
 
 from . import upstream
+from .counts import counts_of
 from .edits import additions_of, labels_of, tags_of
 from .enums import AlertStatus, Source
 from .formats.reading import is_web_address
@@ -42,12 +42,7 @@ DESCRIPTIONS = ("description", "message", "details")
 def incident_alerts(request: HttpRequest, number: int) -> HttpResponse:
     """The alerts of an incident, firing ones first."""
     incident = incident_for(request, number)
-    alerts = Alert.objects.filter(incident=incident)
-    counts = alerts.aggregate(total=Count("pk"), firing=Count("pk", filter=Q(status=AlertStatus.FIRING)))
-    # “firing” comes before “resolved”.
-    shown = alerts.select_related("integration__service", "additions").order_by("status", "-last_fired_at")[
-        :MOST_SHOWN
-    ]
+    shown = _newest(incident)
     return render(
         request,
         "alerts/_incident_alerts.html",
@@ -56,12 +51,21 @@ def incident_alerts(request: HttpRequest, number: int) -> HttpResponse:
                 (alert, description_of(alert), links_of(alert), labels_of(alert), tags_shown(alert))
                 for alert in shown
             ],
-            "counts": counts,
+            "counts": counts_of([incident.pk])[incident.pk],
             "most": MOST_SHOWN,
             "incident": incident,
             "downstream": _downstream(incident, shown),
         },
     )
+
+
+def _newest(incident: Incident) -> list[Alert]:
+    """The newest that fire, then the newest of the others: each comes from an end of the index."""
+    alerts = Alert.objects.filter(incident=incident).select_related("integration__service", "additions")
+    shown: list[Alert] = []
+    for status in (AlertStatus.FIRING, AlertStatus.RESOLVED):
+        shown += alerts.filter(status=status).order_by("-pk")[: MOST_SHOWN - len(shown)]
+    return shown
 
 
 def _downstream(incident: Incident, shown: Iterable[Alert]) -> set[UUID]:

@@ -84,7 +84,7 @@ class Alert(BaseModel):
             ),
         ]
         indexes = [
-            models.Index(fields=["incident", "status"], name="alert_by_incident"),
+            models.Index(fields=["incident", "status", "id"], name="alert_by_incident"),
             # Ids are in the order of time, so the newest are at one end. The condition holds for every alert; it
             # keeps this index from intake's lookup by dedup key, for which PostgreSQL would take either of the
             # two as long as the table is small, and keep to it.
