@@ -51,15 +51,24 @@ class InvalidEvent(Exception):
 
 def find_nul(value: Any) -> bool:
     """Whether any text in a JSON value holds U+0000, which PostgreSQL cannot store."""
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(find_nul(key) or find_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(map(find_nul, value))
+    waiting = [value]  # not by recursion, as there is no telling how deep it goes
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                return True
+        elif isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def without_nul(value: Any) -> Any:
-    """A JSON value with U+FFFD for every U+0000: for systems that could not mend what they send."""
+    """A JSON value with U+FFFD for every U+0000: for systems that could not mend what they send.
+
+    Raises RecursionError when it is nested some hundreds deep.
+    """
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, dict):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from alerts.models import Integration
     from alerts.results import Result
 
+TOO_DEEP = "The JSON is nested too deeply."
+
 Reader = Callable[[Any, Mapping[str, str]], list[AlertEvent | EventFault]]
 
 
@@ -70,7 +72,10 @@ def decode_json(body: bytes, headers: Mapping[str, str]) -> Any:
     Raises MalformedPayload.
     """
     value = decode_strict_json(body, headers)
-    return without_nul(value) if rb"\u0000" in body else value
+    try:
+        return without_nul(value) if rb"\u0000" in body else value
+    except RecursionError as cause:
+        raise MalformedPayload(TOO_DEEP) from cause
 
 
 def decode_strict_json(body: bytes, headers: Mapping[str, str]) -> Any:
@@ -78,7 +83,7 @@ def decode_strict_json(body: bytes, headers: Mapping[str, str]) -> Any:
     try:
         return msgspec.json.decode(body)
     except RecursionError as cause:
-        raise MalformedPayload("The JSON is nested too deeply.") from cause
+        raise MalformedPayload(TOO_DEEP) from cause
     except (msgspec.DecodeError, UnicodeDecodeError) as cause:
         raise MalformedPayload(f"The body is not valid JSON: {cause}.") from cause
 

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.events import AlertEvent, EventFault
 from alerts.exceptions import MalformedPayload
-from alerts.formats import FORMATS, alertmanager, openalert
+from alerts.formats import FORMATS, alertmanager, base, openalert
 from incidents.enums import Severity
 
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -173,3 +174,21 @@ def test_any_json_gives_events_faults_or_a_named_failure(source, payload):
             assert 0 < len(event.dedup_key) <= 512
             assert 0 < len(event.title) <= 1024 or event.status == "resolved"
             assert all(isinstance(v, str) for v in event.labels.values())
+
+
+def test_nul_deep_down_is_replaced_or_refused():
+    for depth in (50, 900, 100_000):
+        body = b"[" * depth + rb'"\u0000"' + b"]" * depth
+        try:
+            value = base.decode_json(body, {})
+        except MalformedPayload as refusal:
+            assert "nested too deeply" in str(refusal)
+        else:
+            assert rb"\u0000" not in msgspec.json.encode(value)
+
+
+@pytest.mark.parametrize("depth", [50, 900])
+def test_nul_deep_down_in_our_own_format_is_named(depth):
+    body = b'{"title": "x", "metadata": {"a": ' + b"[" * depth + rb'"\u0000"' + b"]" * depth + b"}}"
+    [fault] = openalert.read(openalert.decode(body, {}), {})
+    assert (fault.code, fault.detail) == ("invalid", "Text must not contain the character U+0000.")
