@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
@@ -181,6 +183,30 @@ def test_polling_asks_little(pages, integration, django_assert_num_queries):
     poll = f"{page(integration, 'integration-received')}?seen=waiting-0"
     with django_assert_num_queries(4):  # session, person, integration, alerts
         assert observer.get(poll).status_code == 204
+
+
+def test_newest_alerts_of_a_quiet_integration_are_found_without_walking_through_all(integration):
+    loud = AlertFactory(incident=IncidentFactory(service=integration.service))
+    Alert.objects.bulk_create(
+        Alert(
+            integration=loud.integration,
+            incident=loud.incident,
+            dedup_key=f"{number}",
+            title="Loud",
+            severity="low",
+            first_fired_at=NOW,
+            last_fired_at=NOW,
+        )
+        for number in range(3000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE alerts_alert")
+    newest = Alert.objects.newest_of(OuterRef("pk")).values("pk")[:1]
+    all_at_once = Integration.objects.annotate(newest=Subquery(newest))
+    for plan in (all_at_once.explain(), Alert.objects.newest_of(integration)[:20].explain()):
+        assert "alert_by_integration" in plan and "alerts_alert_pkey" not in plan
+    assert all_at_once.get(pk=integration.pk).newest is None
+    assert all_at_once.get(pk=loud.integration.pk).newest == Alert.objects.order_by("-pk")[0].pk
 
 
 @pytest.mark.parametrize(
