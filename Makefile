@@ -8,13 +8,15 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench-intake clean-data
+.PHONY: help run test lint bench-intake bench-storm bench-growth clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
 	@echo "make test        run the tests (PYTEST_ARGS='-k engine')"
 	@echo "make lint        check style, import order and migrations"
 	@echo "make bench-intake   measure intake beside its peer (BENCH_ARGS='--rounds 1')"
+	@echo "make bench-storm    100,000 alerts in a minute while people look and are paged"
+	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
 run: $(STAMP)
@@ -32,6 +34,12 @@ lint: $(STAMP)
 
 bench-intake: $(STAMP)
 	$(VENV)/bin/python bench/compare_intake.py $(BENCH_ARGS)
+
+bench-storm: $(STAMP)
+	$(VENV)/bin/python bench/storm.py $(BENCH_ARGS)
+
+bench-growth: $(STAMP)
+	$(VENV)/bin/python bench/growth.py $(BENCH_ARGS)
 
 # Stop OpenAlert first. What root's servers keep elsewhere is removed by the next start.
 clean-data:

@@ -208,7 +208,6 @@ def bare_rate(database: str, seconds: float) -> float:
 def targets(servers: EmbeddedServers, environment: dict[str, str]) -> dict[str, Target]:
     host, user = servers.places.database["HOST"], servers.places.database["USER"]
     peer_database = f"postgresql://{user}@/peer_bench?host={host}"
-    own_database = f"postgresql://{user}@/{servers.places.database['NAME']}?host={host}"
 
     def peer(mode: str) -> Target:
         return Target(
@@ -228,27 +227,36 @@ def targets(servers: EmbeddedServers, environment: dict[str, str]) -> dict[str, 
             "SELECT coalesce(sum(occurrences), 0)::bigint FROM alerts WHERE external_id LIKE %s",
         )
 
-    def own(processes: int) -> Target:
-        uvicorn = [sys.executable, "-m", "uvicorn", "openalert.asgi:application", "--port", str(PORT)]
-        uvicorn += ["--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools", "--lifespan", "off"]
-        uvicorn += ["--no-access-log", "--log-level", "warning", "--workers", str(processes)]
-        return Target(
-            f"OpenAlert, {processes} web" if processes > 1 else "OpenAlert",
-            uvicorn,
-            ROOT,
-            environment,
-            "/api/v1/alerts",
-            "/api/v1/alerts",
-            own_database,
-            "TRUNCATE alerts_alert, incidents_incident CASCADE",
-            "SELECT coalesce(sum(count), 0)::bigint FROM alerts_alert WHERE dedup_key LIKE %s",
-        )
-
-    return {"typical": peer("typical"), "tuned": peer("tuned"), "own": own(1), "own2": own(2)}
+    return {
+        "typical": peer("typical"),
+        "tuned": peer("tuned"),
+        "own": openalert("OpenAlert", servers, environment),
+        "own2": openalert("OpenAlert, 2 web", servers, environment, processes=2),
+    }
 
 
-def prepare(servers: EmbeddedServers, environment: dict[str, str], key: str) -> None:
-    """The peer's table and program; OpenAlert's tables and an integration of a service that somebody is paged for."""
+def openalert(
+    name: str, servers: EmbeddedServers, environment: dict[str, str], *, processes: int = 1
+) -> Target:
+    uvicorn = [sys.executable, "-m", "uvicorn", "openalert.asgi:application", "--port", str(PORT)]
+    uvicorn += ["--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools", "--lifespan", "off"]
+    uvicorn += ["--no-access-log", "--log-level", "warning", "--workers", str(processes)]
+    place = servers.places.database
+    return Target(
+        name,
+        uvicorn,
+        ROOT,
+        environment,
+        "/api/v1/alerts",
+        "/api/v1/alerts",
+        f"postgresql://{place['USER']}@/{place['NAME']}?host={place['HOST']}",
+        "TRUNCATE alerts_alert, incidents_incident CASCADE",
+        "SELECT coalesce(sum(count), 0)::bigint FROM alerts_alert WHERE dedup_key LIKE %s",
+    )
+
+
+def prepare_peer(servers: EmbeddedServers, key: str) -> None:
+    """The peer's table and program."""
     host, user = servers.places.database["HOST"], servers.places.database["USER"]
     with psycopg.connect(f"postgresql://{user}@/postgres?host={host}", autocommit=True) as database:
         database.execute("CREATE DATABASE peer_bench")
@@ -262,6 +270,10 @@ def prepare(servers: EmbeddedServers, environment: dict[str, str], key: str) -> 
             ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=HERE / "peer", check=True
         )
     subprocess.run(["npm", "run", "--silent", "build"], cwd=HERE / "peer", check=True)
+
+
+def prepare_openalert(environment: dict[str, str], key: str) -> None:
+    """The tables, and an integration of a service that somebody is paged for."""
     manage = [sys.executable, "manage.py"]
     everything = {**os.environ, **environment}
     subprocess.run([*manage, "migrate", "--verbosity", "0"], cwd=ROOT, env=everything, check=True)
@@ -316,7 +328,8 @@ def main() -> None:
             "DEBUG": "no",
             "DJANGO_SETTINGS_MODULE": "openalert.settings",
         }
-        prepare(servers, environment, key)
+        prepare_peer(servers, key)
+        prepare_openalert(environment, key)
         by_name = targets(servers, environment)
         postgres = next(child for child in servers.children if child.program.name == "postgres")
         bench = Bench(key, psutil.Process(postgres.process.pid), given.seconds)
