@@ -265,7 +265,7 @@ def _headers_of(status: int, format: Format | None) -> list[tuple[bytes, bytes]]
     """What a refusal has to say besides."""
     match status:
         case HTTPStatus.UNAUTHORIZED:
-            return [(b"www-authenticate", b"Bearer")]
+            return [(b"www-authenticate", (format.challenge if format else "Bearer").encode())]
         case HTTPStatus.METHOD_NOT_ALLOWED:
             return [(b"allow", ", ".join(format.methods if format else ()).encode())]
         case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:

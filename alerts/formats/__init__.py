@@ -69,6 +69,7 @@ FORMATS: dict[Source, Format] = {
             source=Source.OPSGENIE,
             read=opsgenie.read,
             key=opsgenie.key,
+            challenge=opsgenie.SCHEME,
             answer=opsgenie.answer,
             refuse=opsgenie.refuse,
             throttled=HTTPStatus.TOO_MANY_REQUESTS,

@@ -146,7 +146,7 @@ class Format:
     handshake, a ping). None goes on.
 
     `answer` and `refuse` are the system's own words. `throttled` is the status that makes its client send
-    again later.
+    again later. `challenge` is the scheme that a 401 asks for (RFC 9110, section 11.6.1).
     """
 
     source: Source
@@ -159,6 +159,7 @@ class Format:
     answer: Callable[[Request, Taken], Answer] = answer
     refuse: Callable[[Request, OpenAlertError], Answer] = refuse
     throttled: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE
+    challenge: str = "Bearer"
     methods: tuple[str, ...] = ("POST",)
     tails: tuple[str, ...] = ("",)
 

@@ -31,8 +31,9 @@ PRIORITIES = {
 }
 DEFAULT_PRIORITY = "P3"
 MAX_USER = 160
+SCHEME = "GenieKey"
 
-key = key_in_authorization("GenieKey")
+key = key_in_authorization(SCHEME)
 
 
 def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFault]:

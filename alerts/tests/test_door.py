@@ -316,3 +316,9 @@ def test_last_payloads_are_kept_for_the_page_of_the_integration_refused_ones_wit
     assert (faulty.refusal, len(json.loads(faulty.body))) == ("This must not be empty.", 2)
     assert malformed.body == b"{"
     assert malformed.refusal.startswith("The body is not valid JSON")
+
+
+@pytest.mark.parametrize(("path", "scheme"), [(addresses.NATIVE_PATH, "Bearer"), ("/v2/alerts", "GenieKey")])
+def test_who_is_refused_is_told_how_to_authenticate(path, scheme):
+    response = request(path=path, json={"message": "x", "title": "x"})
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, scheme)
