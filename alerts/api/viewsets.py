@@ -50,7 +50,7 @@ class AlertViewSet(ReadOnlyModelViewSet):
     serializer_class = serializers.AlertSerializer
     filterset_class = filters.AlertFilter
     search_fields = ["title"]
-    ordering = ("-first_fired_at",)
+    ordering = ("-id",)  # ids are in the order of time, and have an index however many there are
     ordering_fields = ("first_fired_at", "last_fired_at", "count")
 
     def get_queryset(self) -> QuerySet[Alert]:
@@ -64,7 +64,7 @@ class IncidentAlertsView(ListAPIView):
     serializer_class = serializers.AlertSerializer
     filterset_class = filters.AlertFilter
     search_fields = ["title"]
-    ordering = ("-first_fired_at",)
+    ordering = ("-id",)  # ids are in the order of time, and have an index however many there are
     ordering_fields = ("first_fired_at", "last_fired_at", "count")
 
     def get_queryset(self) -> QuerySet[Alert]:

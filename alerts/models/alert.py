@@ -67,7 +67,7 @@ class Alert(BaseModel):
     objects = AlertQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-first_fired_at"]
+        ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
                 fields=["integration", "dedup_key"],

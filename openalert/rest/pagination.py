@@ -112,6 +112,8 @@ def with_tie_breaker(ordering: tuple[str, ...]) -> tuple[str, ...]:
     """The ordering with the primary key at its end, in the direction of what stands before it."""
     if not ordering:
         return ("pk",)
+    if ordering[-1] in ("id", "-id"):
+        return ordering
     return (*ordering, "-pk" if ordering[-1].startswith("-") else "pk")
 
 
