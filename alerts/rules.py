@@ -15,7 +15,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -27,7 +27,7 @@ from msgspec import Meta
 from incidents.enums import Severity
 
 from .enums import EventStatus
-from .events import MAX_TITLE, AlertEvent
+from .events import MAX_TITLE, AlertEvent, find_nul
 from .exceptions import InvalidRule
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ MOST_VALUES = 100
 MAX_VALUE = 1024
 MAX_FIELD = 256
 MAX_PATTERN = 512
-MAX_MATCHED = 4096  # bytes of a text that a pattern is held against
+MAX_MATCHED = 4096  # characters of a text that count; for a pattern, bytes
 PATTERN_MEMORY = 512 * 1024  # bytes for a pattern's program and what it remembers while it matches
 MOST_ELEMENTS = 100  # of a list in the metadata that are looked at
 LONGEST_DELAY_MINUTES = 7 * 24 * 60
@@ -55,7 +55,7 @@ MAX_GROUPING = 1024
 FieldName = Annotated[str, Meta(min_length=1, max_length=MAX_FIELD)]
 Value = Annotated[str, Meta(max_length=MAX_VALUE)]
 Template = Annotated[str, Meta(min_length=1, max_length=MAX_VALUE)]
-Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -68,7 +68,8 @@ class OnField(Condition, frozen=True, kw_only=True):
     """About a field: one of FIELDS, `labels.<name>` or `metadata.<path>`, its parts with dots between them.
 
     A field that is a list of texts, numbers and truth values has each of them as a value; an object has none.
-    Texts are compared as they are, in upper and lower case, but without blanks around them.
+    Texts are compared as they are, in upper and lower case, but without blanks around them. Of one that is longer
+    than MAX_MATCHED, the beginning counts.
     """
 
     field: FieldName
@@ -95,7 +96,7 @@ class Matches(OnField, frozen=True, kw_only=True, tag="matches"):
 
 
 class Exists(OnField, frozen=True, kw_only=True, tag="exists"):
-    """It was sent, and is neither null nor an empty text."""
+    """It was sent, and is neither null nor a text of blanks or nothing."""
 
 
 class Missing(OnField, frozen=True, kw_only=True, tag="missing"):
@@ -202,7 +203,13 @@ def read_actions(value: Any) -> list[AnyAction]:
 
 def _convert(value: Any, type_: Any, name: str) -> Any:
     try:
-        return msgspec.convert(value, type_)
+        converted = msgspec.convert(value, type_)
+        for place, item in enumerate(converted):
+            if find_nul(msgspec.json.decode(msgspec.json.encode(item))):
+                raise InvalidRule("U+0000 cannot be stored.", field=f"{name}.{place}")
+        return converted
+    except UnicodeEncodeError:
+        raise InvalidRule("Half a pair of surrogates is no character.", field=name) from None
     except msgspec.ValidationError as fault:
         # “Expected `str`, got `int` - at `$[0].value`”
         words, _, place = str(fault).partition(" - at `$")
@@ -212,7 +219,7 @@ def _convert(value: Any, type_: Any, name: str) -> Any:
 
 def _check_condition(condition: AnyCondition) -> None:
     if isinstance(condition, Hours):
-        if condition.time_zone and condition.time_zone not in available_timezones():
+        if condition.time_zone and condition.time_zone not in _time_zones():
             raise InvalidRule(f"“{condition.time_zone}” is not a time zone.", field="time_zone")
         return
     _check_field(condition.field)
@@ -232,6 +239,12 @@ def _check_field(name: str) -> None:
     if name not in FIELDS and not any(name.startswith(p) and len(name) > len(p) for p in WITH_PATHS):
         wanted = ", ".join((*FIELDS, "labels.<name>", "metadata.<path>"))
         raise InvalidRule(f"“{name}” is no field: use one of {wanted}.", field="field")
+
+
+@cache
+def _time_zones() -> set[str]:
+    """Read from many files."""
+    return available_timezones()
 
 
 @lru_cache(1000)
@@ -287,22 +300,22 @@ def _follow(value: Any, path: str) -> Any:
 
 def _texts(value: Any) -> Texts:
     if isinstance(value, str):
-        value = value.strip()
+        value = value[:MAX_MATCHED].strip()
         return (value,) if value else ()
     if isinstance(value, bool):
         return ("true" if value else "false",)
     if isinstance(value, int | float):
-        return (_number(value),)
+        return _number(value)
     if isinstance(value, list):
         return tuple(t for v in value[:MOST_ELEMENTS] if not isinstance(v, list) for t in _texts(v))
     return ()
 
 
-def _number(value: float) -> str:
+def _number(value: float) -> Texts:
     try:
-        return str(value)
+        return (str(value),)
     except ValueError:  # more digits than Python writes
-        return ""
+        return ()
 
 
 # Conditions as functions
@@ -344,7 +357,8 @@ def _bytes(text: str) -> bytes:
 def _is_there(event: AlertEvent, name: str) -> bool:
     """Also of objects, which have no text."""
     if name.startswith("metadata."):
-        return _follow(event.metadata, name.removeprefix("metadata.")) not in (None, "")
+        value = _follow(event.metadata, name.removeprefix("metadata."))
+        return bool(_texts(value)) if isinstance(value, str) else value is not None
     return bool(_reader(name)(event))
 
 
@@ -391,7 +405,7 @@ def _parts(template: str) -> list[Part]:
 
 def _fill(parts: Iterable[Part], event: AlertEvent) -> str:
     """In one line: blanks and line breaks become single blanks."""
-    filled = (part if isinstance(part, str) else ", ".join(part(event)) for part in parts)
+    filled = (part if isinstance(part, str) else ", ".join(part(event))[:MAX_MATCHED] for part in parts)
     return " ".join("".join(filled).split())
 
 
