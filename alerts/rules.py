@@ -186,6 +186,8 @@ def read_conditions(value: Any) -> list[AnyCondition]:
 
 def read_actions(value: Any) -> list[AnyAction]:
     """Raises InvalidRule; its field is like “actions.0.title”."""
+    if value == []:
+        raise InvalidRule("Say what is to be done.", field="actions")
     actions = _convert(value, ACTIONS, "actions")
     kinds = [type(action) for action in actions]
     if len(set(kinds)) < len(kinds):
@@ -212,8 +214,8 @@ def _convert(value: Any, type_: Any, name: str) -> Any:
         raise InvalidRule("Half a pair of surrogates is no character.", field=name) from None
     except msgspec.ValidationError as fault:
         # “Expected `str`, got `int` - at `$[0].value`”
-        words, _, place = str(fault).partition(" - at `$")
-        path = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", place.rstrip("`"))
+        words, _, at = str(fault).partition(" - at `$")
+        path = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", at.rstrip("`"))
         raise InvalidRule(f"{words}.", field=name + path) from None
 
 
