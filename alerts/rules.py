@@ -13,7 +13,7 @@ texts are cut to MAX_MATCHED bytes.
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, time, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -45,6 +45,7 @@ MAX_VALUE = 1024
 MAX_FIELD = 256
 MAX_PATTERN = 512
 MAX_MATCHED = 4096  # characters of a text that count; for a pattern, bytes
+MOST_SEARCHED = 4 * MAX_MATCHED  # characters of all the texts of a field that a pattern is looked for in
 PATTERN_MEMORY = 512 * 1024  # bytes for a pattern's program and what it remembers while it matches
 MOST_ELEMENTS = 100  # of a list in the metadata that are looked at
 LONGEST_DELAY_MINUTES = 7 * 24 * 60
@@ -55,7 +56,8 @@ MAX_GROUPING = 1024
 FieldName = Annotated[str, Meta(min_length=1, max_length=MAX_FIELD)]
 Value = Annotated[str, Meta(max_length=MAX_VALUE)]
 Template = Annotated[str, Meta(min_length=1, max_length=MAX_VALUE)]
-Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
+# $ takes a line break at the end, too: hence the length.
+Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length=5)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -90,7 +92,10 @@ class In(OnField, frozen=True, kw_only=True, tag="in"):
 
 
 class Matches(OnField, frozen=True, kw_only=True, tag="matches"):
-    """The pattern is found anywhere in the text; ^ and $ tie it to its ends."""
+    """The pattern is found anywhere in the text; ^ and $ tie it to its ends.
+
+    Of a list's texts the first count, until they have MOST_SEARCHED characters together.
+    """
 
     pattern: Annotated[str, Meta(min_length=1, max_length=MAX_PATTERN)]
 
@@ -345,11 +350,21 @@ def _test(condition: AnyCondition, time_zone: str) -> Test:
             return lambda event, at: not wanted.isdisjoint(read(event) or ("",))
         case Matches(pattern=pattern):
             search = _pattern(pattern).search
-            return lambda event, at: any(search(_bytes(text)) is not None for text in read(event))
+            return lambda event, at: any(search(_bytes(text)) is not None for text in _first(read(event)))
         case Exists():
             return lambda event, at: _is_there(event, condition.field)
         case _:
             return lambda event, at: not _is_there(event, condition.field)
+
+
+def _first(texts: Texts) -> Iterator[str]:
+    """The first of them, until they are MOST_SEARCHED characters together."""
+    left = MOST_SEARCHED
+    for text in texts:
+        if left <= 0:
+            return
+        left -= len(text)
+        yield text
 
 
 def _bytes(text: str) -> bytes:

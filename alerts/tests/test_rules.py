@@ -1,7 +1,6 @@
 """Rules: what conditions hold for, and what actions make of an event."""
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -298,26 +297,36 @@ def test_no_event_makes_a_rule_fail(event_and_field, text):
 
 
 @pytest.mark.parametrize(
-    "pattern",
-    ["(a+)+$", "(a|a)*$", "(a|aa)+$", "(.*)(.*)(.*)(.*)(.*)x$", "(a{0,50}){0,20}b", "^(([a-z])+.)+X$"],
+    ("pattern", "is_found"),
+    [
+        ("(a+)+$", True),  # the texts are cut before their “!”
+        ("(a|a)*$", True),
+        ("(a|aa)+$", True),
+        ("(.*)(.*)(.*)(.*)(.*)x$", False),
+        ("(a{0,50}){0,20}b", False),
+        ("^(([a-z])+.)+X$", False),
+    ],
 )
-def test_patterns_that_are_catastrophic_elsewhere_are_quick(pattern):
+def test_patterns_that_take_years_elsewhere_come_to_an_end(pattern, is_found):
     rule = ruleset(([{"test": "matches", "field": "metadata.x", "pattern": pattern}], [DROP]))
     long = event(metadata={"x": ["a" * 100_000 + "!"] * 20})
-    began = time.process_time()
-    rule.apply(long, at=NOW)
-    assert time.process_time() - began < 1
+    assert rule.apply(long, at=NOW).dropped is is_found
 
 
-def test_fields_of_megabytes_are_quick_and_fill_no_memory():
+def test_a_pattern_is_looked_for_in_the_first_texts_of_a_list():
+    rule = ruleset(([{"test": "matches", "field": "metadata.x", "pattern": "b"}], [DROP]))
+    text = "a" * rules.MAX_MATCHED
+    assert rule.apply(event(metadata={"x": [text] * 3 + ["b"]}), at=NOW).dropped
+    assert not rule.apply(event(metadata={"x": [text] * 4 + ["b"]}), at=NOW).dropped
+
+
+def test_fields_of_megabytes_are_cut_before_they_are_worked_on():
     huge = event(labels={"x": " " + "a b" * 1_000_000}, metadata={"y": ["z" * 500_000] * 8})
     rule = ruleset(
         *[([{"test": "differs", "field": "labels.x", "value": "a"}] * 20, [{"do": "set_title", "title": "{metadata.y}" * 80}])] * 8
     )  # fmt: skip
-    began = time.process_time()
     verdict = rule.apply(huge, at=NOW)
     assert len(verdict.event.title) == MAX_TITLE
-    assert time.process_time() - began < 1
 
 
 # Actions
