@@ -49,8 +49,11 @@ def add(
 
 
 @transaction.atomic
-def edit(rule_id: UUID, **changes: Any) -> IntegrationRule:
-    """Change those of WRITTEN that are given. Raises IntegrationRule.DoesNotExist, ValidationError."""
+def edit(rule_id: UUID, *, position: int | None = None, **changes: Any) -> IntegrationRule:
+    """Change those of WRITTEN that are given, and the rule's place when one is named; beyond the last is the last.
+
+    Raises IntegrationRule.DoesNotExist, ValidationError.
+    """
     rule = _locked_rule(rule_id)
     for name in WRITTEN:
         if name in changes:
@@ -59,6 +62,8 @@ def edit(rule_id: UUID, **changes: Any) -> IntegrationRule:
         raise TypeError(f"rules have no {', '.join(changes)} to change")
     _check(rule)
     rule.save()
+    if position is not None:
+        _put(rule, position)
     return rule
 
 
@@ -93,9 +98,7 @@ def move(rule_id: UUID, *, by: int) -> IntegrationRule:
     Raises IntegrationRule.DoesNotExist.
     """
     rule = _locked_rule(rule_id)
-    rules = [other for other in rule.integration.rules.order_by("position") if other.pk != rule.pk]
-    rules.insert(max(rule.position + by, 0), rule)
-    _number(rules)
+    _put(rule, rule.position + by)
     return rule
 
 
@@ -114,6 +117,12 @@ def _locked_rule(rule_id: UUID) -> IntegrationRule:
 
 def _check(rule: IntegrationRule) -> None:
     rule.full_clean(exclude=NOT_CHECKED, validate_constraints=False)
+
+
+def _put(rule: IntegrationRule, position: int) -> None:
+    rules = [other for other in rule.integration.rules.order_by("position") if other.pk != rule.pk]
+    rules.insert(max(position, 0), rule)
+    _number(rules)
 
 
 def _number(rules: Sequence[IntegrationRule]) -> None:

@@ -9,6 +9,8 @@ from alerts.events import MAX_DEDUP_KEY, MAX_SOURCE, MAX_TITLE
 from alerts.results import Outcome
 from incidents.enums import Severity
 
+from .rule_schema import COMPONENTS as RULE_SCHEMAS
+
 SCHEMES: dict[str, Any] = {
     "integrationKey": {
         "type": "http",
@@ -148,6 +150,6 @@ def add_intake(result: dict[str, Any], generator: Any, request: Any, public: boo
     result["paths"].setdefault(NATIVE_PATH, {})["post"] = SEND
     result["paths"][f"{PREFIX}{Source.ALERTMANAGER}/{{key}}"] = {"post": ALERTMANAGER}
     components = result.setdefault("components", {})
-    for section, added in (("schemas", SCHEMAS), ("securitySchemes", SCHEMES)):
+    for section, added in (("schemas", SCHEMAS | RULE_SCHEMAS), ("securitySchemes", SCHEMES)):
         components[section] = dict(sorted({**components.get(section, {}), **added}.items()))
     return result

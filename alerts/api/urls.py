@@ -1,16 +1,22 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from . import viewsets
+from . import rule_views, viewsets
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("integrations", viewsets.IntegrationViewSet)
 router.register("alerts", viewsets.AlertViewSet)
 router.register("changes", viewsets.ChangeViewSet)
+router.register("integrations/<uuid:integration_id>/rules", rule_views.RuleViewSet)
 
 urlpatterns = [
     path(
         "incidents/<uuid:incident_id>/alerts", viewsets.IncidentAlertsView.as_view(), name="incident-alerts"
+    ),
+    path(
+        "integrations/<uuid:integration_id>/held-alerts",
+        rule_views.HeldAlertsView.as_view(),
+        name="integration-held-alerts",
     ),
     path("", include(router.urls)),
 ]

@@ -131,5 +131,10 @@ class HeldAlert(BaseModel):
             ),
         ]
 
+    @property
+    def service(self) -> Service:
+        """Where it becomes an alert."""
+        return self.to_service or self.integration.service
+
     def __str__(self) -> str:
         return str(self.event.get("title") or self.dedup_key)

@@ -1,10 +1,12 @@
 """Rows of the alerts app for tests. They are written as they are: no correlation, no paging."""
 
+from datetime import timedelta
+
 import factory
 from django.utils import timezone
 
 from alerts.enums import AlertStatus
-from alerts.models import Alert, Change, Heartbeat, Integration
+from alerts.models import Alert, Change, Heartbeat, HeldAlert, Integration, IntegrationRule
 from incidents.enums import Severity
 from incidents.tests.factories import IncidentFactory
 from teams.tests.factories import ServiceFactory
@@ -66,3 +68,42 @@ class ChangeFactory(factory.django.DjangoModelFactory):
     integration = factory.SubFactory(IntegrationFactory)
     summary = factory.Sequence(lambda n: f"Deployed build {n}")
     at = factory.LazyFunction(timezone.now)
+
+
+class RuleFactory(factory.django.DjangoModelFactory):
+    """A rule that drops what comes from staging; give the second of an integration its position."""
+
+    class Meta:
+        model = IntegrationRule
+
+    integration = factory.SubFactory(IntegrationFactory)
+    name = factory.Sequence(lambda n: f"Rule {n}")
+    conditions = factory.LazyFunction(lambda: [{"test": "equals", "field": "labels.env", "value": "staging"}])
+    actions = factory.LazyFunction(lambda: [{"do": "drop"}])
+
+
+class HeldAlertFactory(factory.django.DjangoModelFactory):
+    """It began to fire just now, and becomes an alert in five minutes."""
+
+    class Meta:
+        model = HeldAlert
+
+    integration = factory.SubFactory(IntegrationFactory)
+    dedup_key = factory.Sequence(lambda n: f"held-{n}")
+    event = factory.LazyAttribute(
+        lambda held: {
+            "dedup_key": held.dedup_key,
+            "status": "firing",
+            "title": f"About {held.dedup_key}",
+            "severity": "high",
+            "name": "Held",
+            "source": "db1",
+            "labels": {"env": "prod"},
+            "metadata": {},
+            "by": "",
+        }
+    )
+    wait = timedelta(minutes=5)
+    firing_since = factory.LazyFunction(timezone.now)
+    last_fired_at = factory.SelfAttribute("firing_since")
+    due_at = factory.LazyAttribute(lambda held: held.firing_since + held.wait)

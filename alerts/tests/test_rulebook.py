@@ -78,8 +78,11 @@ def test_edit_changes_what_is_given(integration):
     assert edited == rule
     found = IntegrationRule.objects.get()
     assert (found.name, found.is_enabled, found.conditions, found.actions) == ("b", False, STAGING, DROP)
-    with pytest.raises(TypeError, match="position"):
-        rulebook.edit(rule.pk, position=3)
+    add(integration, "c")
+    assert rulebook.edit(rule.pk, position=3).position == 1
+    assert in_order(integration) == "cb"
+    with pytest.raises(TypeError, match="integration"):
+        rulebook.edit(rule.pk, integration=integration)
     rulebook.remove(rule.pk)
     for gone in (lambda: rulebook.edit(rule.pk, name="c"), lambda: rulebook.move(rule.pk, by=1)):
         with pytest.raises(IntegrationRule.DoesNotExist):

@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.db import transaction
 
-from alerts.tests.factories import AlertFactory, ChangeFactory
+from alerts.tests.factories import AlertFactory, ChangeFactory, RuleFactory
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
 from openalert.ids import uuid7
@@ -79,6 +79,7 @@ def world(db):
         "memberships": cast.team.memberships.first(),
         "notification-rules": NotificationRuleFactory(user=cast.manager, contact_method=method),
         "notifications": NotificationFactory(incident=run.incident),
+        "rules": RuleFactory(integration=alert.integration),
         "routing-rules": RoutingRuleFactory(team=cast.team, policy=policy),
         "schedule-overrides": OverrideFactory(schedule=schedule),
         "schedules": schedule,
@@ -91,8 +92,7 @@ def world(db):
 
 
 def address(world, path):
-    kind = path.split("/")[3]
-    return re.sub(r"\{\w+\}", lambda _: str(world.ids[kind].pk), path)
+    return re.sub(r"([\w-]+)/\{\w+\}", lambda found: f"{found[1]}/{world.ids[found[1]].pk}", path)
 
 
 def send(world, method, path, body=None):
