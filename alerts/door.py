@@ -141,7 +141,11 @@ class Door:
             integration = request.integration = await self._integration(key, format)
             if format.check and (early := await self._in_thread(format.check, request, payload, integration)):
                 return early
-            read = self._reader(format, integration)(payload, request.headers)
+            reader = self._reader(format, integration)
+            if format.in_thread:
+                read = await self._in_thread(reader, payload, request.headers)
+            else:
+                read = reader(payload, request.headers)
             events = [event for event in read if isinstance(event, AlertEvent)]
             if not events:
                 faults = [fault for fault in read if isinstance(fault, EventFault)]

@@ -62,3 +62,10 @@ class TooManyRules(OpenAlertError):
     code = "too_many_rules"
     detail = "An integration can have 50 rules: remove one first."
     status = 409
+
+
+class InvalidExpression(OpenAlertError):
+    """An expression for a field cannot be read, or cannot be carried out; `field` is whose it is."""
+
+    code = "invalid_expression"
+    status = 400

@@ -11,6 +11,7 @@ from . import (
     cloudwatch,
     datadog,
     email,
+    generic,
     github,
     gitlab,
     google_cloud,
@@ -89,5 +90,6 @@ FORMATS: dict[Source, Format] = {
             read=cloudevents.read,
             methods=cloudevents.METHODS,
         ),
+        Format(source=Source.GENERIC, check=check_bearer, reader_for=generic.reader_for, in_thread=True),
     )
 }

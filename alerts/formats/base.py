@@ -146,7 +146,8 @@ class Format:
     handshake, a ping). None goes on.
 
     `answer` and `refuse` are the system's own words. `throttled` is the status that makes its client send
-    again later. `challenge` is the scheme that a 401 asks for (RFC 9110, section 11.6.1).
+    again later. `challenge` is the scheme that a 401 asks for (RFC 9110, section 11.6.1). What has `in_thread` is
+    read in one, as the integration's own expressions may take their time.
     """
 
     source: Source
@@ -160,6 +161,7 @@ class Format:
     refuse: Callable[[Request, OpenAlertError], Answer] = refuse
     throttled: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE
     challenge: str = "Bearer"
+    in_thread: bool = False
     methods: tuple[str, ...] = ("POST",)
     tails: tuple[str, ...] = ("",)
 
