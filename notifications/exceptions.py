@@ -1,14 +1,29 @@
 """Named failures of the notifications app."""
 
+from datetime import timedelta
+
 from openalert.exceptions import OpenAlertError
 
 
 class DeliveryError(Exception):
-    """A transport could not hand a message over. `permanent`: trying again is no use."""
+    """A transport could not hand a message over.
 
-    def __init__(self, detail: str, *, permanent: bool = False) -> None:
+    `permanent`: trying again is no use. `retry_after`: the provider wants its account to pause for so long.
+    `breaks_method`: the address itself is no good (invalid, blocked, unsubscribed), for any message.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        permanent: bool = False,
+        retry_after: timedelta | None = None,
+        breaks_method: bool = False,
+    ) -> None:
         super().__init__(detail)
-        self.permanent = permanent
+        self.permanent = permanent or breaks_method
+        self.retry_after = retry_after
+        self.breaks_method = breaks_method
 
 
 class ContactMethodDisabled(OpenAlertError):

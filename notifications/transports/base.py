@@ -22,6 +22,19 @@ class Message:
 
 
 class Transport(Protocol):
+    """`account` names whose limits and failures count together, like “smtp” or “twilio”."""
+
+    account: str
+    can_be_answered: bool
+
+    def is_configured(self) -> bool:
+        """Whether this installation can use it; it is off without its credentials."""
+        ...
+
+    def why_off(self) -> str:
+        """What an administrator has to do before it can be used; "" when it can."""
+        ...
+
     def send(self, message: Message) -> str:
         """Hand the message over and return the provider's id for it, "" when there is none.
 

@@ -14,6 +14,15 @@ from .base import Message
 class EmailTransport:
     """Source of the reply codes: RFC 5321 §4.2.1; 4yz may be tried again, 5yz may not."""
 
+    account = "smtp"
+    can_be_answered = False
+
+    def is_configured(self) -> bool:
+        return True
+
+    def why_off(self) -> str:
+        return ""
+
     def send(self, message: Message) -> str:
         message_id = make_msgid(str(message.notification_id))
         email = EmailMultiAlternatives(

@@ -6,6 +6,15 @@ from .base import Message
 
 
 class InAppTransport:
+    account = "in_app"
+    can_be_answered = True  # the toast leads to the incident's buttons
+
+    def is_configured(self) -> bool:
+        return True
+
+    def why_off(self) -> str:
+        return ""
+
     def send(self, message: Message) -> str:
         toast = {
             "title": message.subject,
