@@ -20,6 +20,13 @@ from .results import Result, Results
 
 # A connection that has rested for so long is checked before it is used.
 IDLE_SECONDS = 1.0
+# Another batch was faster, or the database cannot hold an alert.
+FOR_ANOTHER_WAY = (
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.UniqueViolation,
+    psycopg.DataError,
+)
 NOT_OURS = frozenset({"context", "cursor_factory", "pool"})
 
 
@@ -49,7 +56,7 @@ class Express:
         try:
             async with self._my_turn():
                 told = await self._fetch(known.TAKE, call.parameters)
-        except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected, psycopg.DataError):
+        except FOR_ANOTHER_WAY:
             return None
         except psycopg.OperationalError as error:
             raise OperationalError(str(error)) from error

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from incidents import bulk, lifecycle, rooms, timeline
@@ -39,7 +39,7 @@ ByIncident = dict[str, list[Problem]]
 logger = logging.getLogger(__name__)
 
 MAX_TRIES = 10
-RETRIED_SQLSTATES = {"40001", "40P01"}  # serialization failure, deadlock detected
+RETRIED_SQLSTATES = {"40001", "40P01", "23505"}  # serialization failure, deadlock detected, unique violation
 TITLES_IN_ENTRY = 3
 
 
@@ -64,7 +64,7 @@ def ingest(arrivals: Sequence[Arrival], *, may_be_known: bool = True) -> list[Re
     for attempt in range(1, MAX_TRIES + 1):
         try:
             return _ingest(arrivals, timezone.now(), may_be_known=may_be_known and attempt == 1)
-        except (store.Changed, OperationalError) as error:
+        except (store.Changed, OperationalError, IntegrityError) as error:
             retried = isinstance(error, store.Changed) or (
                 getattr(error.__cause__, "sqlstate", None) in RETRIED_SQLSTATES
             )

@@ -6,7 +6,7 @@ resolved, stores new alerts and counts the others. It does so for all of a batch
 of the problems is of another kind, or an integration is not as remembered, `intake` deals with all of them.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from openalert import sql
 from openalert.ids import uuid7_texts
 
 from . import correlation
+from .correlation import Group
 from .models import Integration
 from .problems import Problem
 from .results import Outcome, Results
@@ -26,17 +27,16 @@ from .results import Outcome, Results
 ENTRIES_ONE_BY_ONE = 20
 ENTRY_INTERVAL = timedelta(seconds=10)
 
-TAKE = "SELECT * FROM alerts_take_known(%s::json, %s::json, %s, %s, %s)"
+TAKE = "SELECT * FROM alerts_take_known(%s::jsonb, %s::uuid[], %s::jsonb, %s::jsonb, %s, %s, %s)"
 JOINS_NONE = ""
-OUTCOMES = {"joined": Outcome.JOINED, "repeated": Outcome.REPEATED}
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """A problem as the function reads it."""
+class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A problem as the function reads it; `integration` and `group` are places in the lists beside it, from 1."""
 
-    place: int
     id: str
-    integration: str
+    integration: int
+    group: int
     key: str
     title: str
     severity: str
@@ -45,9 +45,6 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     labels: dict[str, str]
     metadata: dict[str, Any]
     count: int
-    service: str
-    group: str
-    since: datetime
 
 
 class Call:
@@ -58,8 +55,11 @@ class Call:
     ) -> None:
         self._problems = problems
         remembered = [{"id": integration.id_text, "stamp": integration.stamp} for integration in integrations]
+        rows, groups = _rows(problems, integrations, now)
         self.parameters = [
-            sql.as_json(_rows(problems, now)),
+            sql.as_json(rows),
+            sql.as_array(integration.id_text for integration in integrations),
+            sql.as_json(groups),
             sql.as_json(remembered),
             now,
             now - ENTRY_INTERVAL,
@@ -67,22 +67,29 @@ class Call:
         ]
         self.incidents: list[IncidentRow] = []
 
-    def report(self, told: Iterable[tuple[Any, ...]], results: Results) -> bool:
-        """Whether the batch was taken; then the results are filled in, and `incidents` are those concerned."""
-        decided: dict[int, tuple[str | None, int]] = {}
-        for place, outcome, incident, number, *summary in told:
-            if place is not None:
-                decided[place] = outcome, number
-            else:
-                self.incidents.append(
-                    IncidentRow(incident, number, *summary, alert_entries=0, was_quiet=False)
-                )
-        if not decided or any(outcome is None for outcome, _ in decided.values()):
+    def report(self, told: Sequence[tuple[str, str]], results: Results) -> bool:
+        """Whether the batch was taken; then the results are filled in, and `incidents` are those concerned.
+
+        Told is nothing, or in one row: for each problem the number of its incident, negative when its alert was
+        there already; and what an IncidentRow has of the incidents.
+        """
+        if not told:
             return False
-        for place, problem in enumerate(self._problems):
-            outcome, number = decided[place]
-            results.report(problem, OUTCOMES[outcome], number)
+        [(numbers, incidents)] = told
+        for problem, number in zip(self._problems, _decode_numbers(numbers), strict=True):
+            if number > 0:
+                results.report(problem, Outcome.JOINED, number)
+            else:
+                results.report(problem, Outcome.REPEATED, -number)
+        self.incidents = [
+            IncidentRow(*incident, alert_entries=0, was_quiet=False)
+            for incident in _decode_incidents(incidents)
+        ]
         return True
+
+
+_decode_numbers = msgspec.json.Decoder(list[int]).decode
+_decode_incidents = msgspec.json.Decoder(list[tuple[str, int, str, str, str, str, str]]).decode
 
 
 def call_for(
@@ -90,24 +97,31 @@ def call_for(
 ) -> Call | None:
     """The call that may take problems of different keys; None when it never could.
 
-    It must be made in a transaction of its own, and may raise a serialization failure: then nothing was
-    stored, as another transaction was faster with one of the alerts.
+    It must be made in a transaction of its own, and may raise a serialization failure or a unique violation: then
+    nothing was stored, as another transaction was faster with one of the alerts.
     """
     if not all(problem.is_firing for problem in problems) or not all(i.stamp for i in integrations):
         return None
     return Call(problems, integrations, now)
 
 
-def _rows(problems: Collection[Problem], now: datetime) -> list[Row]:
+def _rows(
+    problems: Collection[Problem], integrations: Iterable[Integration], now: datetime
+) -> tuple[list[Row], list[tuple[str, str, datetime]]]:
+    """The problems' rows; and the groups: service, grouping key, and since when an incident's last alert counts."""
+    place_of = {integration.id_text: place for place, integration in enumerate(integrations, 1)}
+    groups: dict[Group, int] = {}
     rows = []
-    for place, (problem, alert_id) in enumerate(zip(problems, uuid7_texts(len(problems)), strict=True)):
+    for problem, alert_id in zip(problems, uuid7_texts(len(problems)), strict=True):
         event, arrival = problem.event, problem.arrival
         group = correlation.group_of(arrival)
+        if arrival.hold is not None:
+            group = group._replace(grouping_key=JOINS_NONE)
         rows.append(
             Row(
-                place,
                 alert_id,
-                arrival.integration.id_text,
+                place_of[arrival.integration.id_text],
+                groups.setdefault(group, len(groups) + 1),
                 event.dedup_key,
                 event.title,
                 problem.severity,
@@ -116,9 +130,6 @@ def _rows(problems: Collection[Problem], now: datetime) -> list[Row]:
                 event.labels,
                 event.metadata,
                 problem.count,
-                group.service_id,
-                group.grouping_key if arrival.hold is None else JOINS_NONE,
-                now - group.window,
             )
         )
-    return rows
+    return rows, [(group.service_id, group.grouping_key, now - group.window) for group in groups]

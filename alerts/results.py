@@ -38,6 +38,8 @@ class Results:
         dedup_key = problem.event.dedup_key
         first, *more = problem.indexes
         self._results[first] = Result(dedup_key, outcome, incident)
+        if not more:
+            return
         if outcome == Outcome.HELD:
             again = Outcome.HELD
         else:
