@@ -2,6 +2,9 @@
 
 A commit waits for the disk and costs many times what an alert does, so requests share them: each is answered
 after the commit that its alerts were part of, with its own results. Nothing is answered from memory.
+
+Two batches are under way at once, so that one is made ready, or computed, while the other waits for the disk. They
+have no alert in common: else one would wait for the other in the database, perhaps in vain.
 """
 
 import asyncio
@@ -9,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from django.db import DataError, InterfaceError, OperationalError, connection
 
@@ -16,20 +20,31 @@ from . import intake
 from .events import EventFault
 from .express import Express
 from .keys import IntegrationChanged
-from .problems import Arrival
+from .problems import Arrival, Key
 from .results import Result
 
 logger = logging.getLogger(__name__)
 
-# A second batch is made ready while the database has the first, if it is a large one: small ones had better grow.
 AT_ONCE = 2
-WORTH_PREPARING = 400
+# The second is begun when it has so many alerts: small ones had better grow.
+WORTH_BEGINNING = 24
 MAX_BATCH = 2_000
+# How often in a row others may go before the request that has waited longest.
+MOST_OVERTAKING = 4
+MOST_PASSED = 100
 # More than this is not taken into memory: the senders are asked to come back.
 MAX_WAITING = 50_000
 
 Stored = Sequence[Result | EventFault]
-Waiting = tuple[Sequence[Arrival], "asyncio.Future[Stored]"]
+Keys = set[Key]
+
+
+class Waiting(NamedTuple):
+    """A request: its arrivals, the keys of their alerts, and who waits for what becomes of them."""
+
+    arrivals: Sequence[Arrival]
+    keys: Keys
+    future: "asyncio.Future[Stored]"
 
 
 class Full(Exception):
@@ -41,9 +56,11 @@ class Committer:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="intake")
-        self._express = Express()
-        self._free = AT_ONCE
+        self._ways = [Express() for _ in range(AT_ONCE)]
+        self._free = list(self._ways)
         self._batches: set[asyncio.Task[None]] = set()
+        self._under_way: Keys = set()
+        self._overtaken = 0  # how often the first that waits was
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
 
@@ -55,48 +72,68 @@ class Committer:
         if self._alerts and self._alerts + len(arrivals) > MAX_WAITING:
             raise Full
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._waiting.append((arrivals, future))
+        keys = {(arrival.integration.id_text, arrival.event.dedup_key) for arrival in arrivals}
+        self._waiting.append(Waiting(arrivals, keys, future))
         self._alerts += len(arrivals)
         self._start()
         return await future
 
     def close(self) -> None:
         """Let go of the database; the next batch finds its way to it again."""
-        self._express.close()
+        for way in self._ways:
+            way.close()
 
     def _start(self) -> None:
-        while self._waiting and (self._free == AT_ONCE or (self._free and self._alerts >= WORTH_PREPARING)):
-            self._free -= 1
-            task = asyncio.get_running_loop().create_task(self._commit(self._next_batch()))
+        while self._free and (self._alerts >= WORTH_BEGINNING or len(self._free) == AT_ONCE):
+            batch = self._next_batch()
+            if not batch:
+                return
+            task = asyncio.get_running_loop().create_task(self._commit(batch, self._free.pop()))
             self._batches.add(task)  # the loop itself would not keep it
             task.add_done_callback(self._batches.discard)
 
     def _next_batch(self) -> list[Waiting]:
-        batch = [self._waiting.popleft()]
-        size = len(batch[0][0])
-        while self._waiting and size + len(self._waiting[0][0]) <= MAX_BATCH:
-            batch.append(self._waiting.popleft())
-            size += len(batch[-1][0])
+        """Take out those that have waited longest, but for those with an alert that is under way."""
+        batch: list[Waiting] = []
+        passed: list[Waiting] = []
+        size = 0
+        first = self._waiting[0] if self._waiting else None
+        most_passed = MOST_PASSED if self._overtaken < MOST_OVERTAKING else 0
+        while self._waiting and (not batch or size + len(self._waiting[0].arrivals) <= MAX_BATCH):
+            if self._waiting[0].keys.isdisjoint(self._under_way):
+                batch.append(self._waiting.popleft())
+                size += len(batch[-1].arrivals)
+            elif len(passed) < most_passed:
+                passed.append(self._waiting.popleft())
+            else:
+                break
+        self._waiting.extendleft(reversed(passed))
+        if first is None or first in batch[:1]:
+            self._overtaken = 0
+        elif batch:
+            self._overtaken += 1
         self._alerts -= size
+        self._under_way.update(*(request.keys for request in batch))
         return batch
 
-    async def _commit(self, batch: list[Waiting]) -> None:
+    async def _commit(self, batch: list[Waiting], way: Express) -> None:
         try:
-            outcomes = await self._store_batch([arrivals for arrivals, _ in batch])
+            outcomes = await self._store_batch([request.arrivals for request in batch], way)
         except Exception as failure:
             outcomes = [failure] * len(batch)
-        self._free += 1
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if future.done():  # whoever asked has gone
+        self._free.append(way)
+        self._under_way.difference_update(*(request.keys for request in batch))
+        for request, outcome in zip(batch, outcomes, strict=True):
+            if request.future.done():  # whoever asked has gone
                 continue
             if isinstance(outcome, Exception):
-                future.set_exception(outcome)
+                request.future.set_exception(outcome)
             else:
-                future.set_result(outcome)
+                request.future.set_result(outcome)
         self._start()
 
-    async def _store_batch(self, requests: list[Sequence[Arrival]]) -> list[Stored | Exception]:
-        taken = await self._express.take([arrival for arrivals in requests for arrival in arrivals])
+    async def _store_batch(self, requests: list[Sequence[Arrival]], way: Express) -> list[Stored | Exception]:
+        taken = await way.take([arrival for arrivals in requests for arrival in arrivals])
         if taken is not None:
             return _shared_out(taken, requests)
         return await asyncio.get_running_loop().run_in_executor(

@@ -31,10 +31,7 @@ NOT_OURS = frozenset({"context", "cursor_factory", "pool"})
 
 
 class Express:
-    """One connection and its turns.
-
-    Two batches at once would wait in the database for each other's new alerts, and one of them in vain.
-    """
+    """One connection and its turns."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -109,19 +109,24 @@ def _rows(
     problems: Collection[Problem], integrations: Iterable[Integration], now: datetime
 ) -> tuple[list[Row], list[tuple[str, str, datetime]]]:
     """The problems' rows; and the groups: service, grouping key, and since when an incident's last alert counts."""
-    place_of = {integration.id_text: place for place, integration in enumerate(integrations, 1)}
+    # Looked up once for each integration: attributes of models take their time.
+    senders = {
+        integration.id_text: (place, integration.service.id_text, integration.grouping_window)
+        for place, integration in enumerate(integrations, 1)
+    }
     groups: dict[Group, int] = {}
     rows = []
     for problem, alert_id in zip(problems, uuid7_texts(len(problems)), strict=True):
         event, arrival = problem.event, problem.arrival
-        group = correlation.group_of(arrival)
-        if arrival.hold is not None:
-            group = group._replace(grouping_key=JOINS_NONE)
+        place, service, window = senders[arrival.integration.id_text]
+        if arrival.to_service is not None:
+            service = arrival.to_service.id_text
+        key = correlation.grouping_key(arrival) if arrival.hold is None else JOINS_NONE
         rows.append(
             Row(
                 alert_id,
-                place_of[arrival.integration.id_text],
-                groups.setdefault(group, len(groups) + 1),
+                place,
+                groups.setdefault(Group(service, key, window), len(groups) + 1),
                 event.dedup_key,
                 event.title,
                 problem.severity,

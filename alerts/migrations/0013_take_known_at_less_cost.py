@@ -83,10 +83,13 @@ BEGIN
         FROM k JOIN decided d ON d.place = k.place
         WHERE d.outcome = 'joined' AND (SELECT is_so FROM agreed)
         ORDER BY k.integration, k.key
+        RETURNING 1
     ), locked AS MATERIALIZED (
         SELECT a.id, a.is_current AND a.status = 'firing' AS fires FROM alerts_alert a
         WHERE a.id = ANY (ARRAY(
             SELECT d.alert FROM decided d WHERE d.outcome = 'repeated' AND (SELECT is_so FROM agreed)
+                -- After all is inserted, as in intake: in another order the two could deadlock.
+                AND (SELECT count(*) FROM inserted) IS NOT NULL
         ))
         ORDER BY a.id FOR NO KEY UPDATE
     ), updated AS (

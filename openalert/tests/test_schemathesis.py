@@ -58,7 +58,10 @@ def shape_of(value):
 def document(path, payloads):
     body = {"anyOf": [shape_of(payload) for payload in payloads]}
     content = {"application/json": {"schema": body}}
-    post = {"requestBody": {"required": True, "content": content}, "responses": {"default": {"description": ""}}}
+    post = {
+        "requestBody": {"required": True, "content": content},
+        "responses": {"default": {"description": ""}},
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "A monitoring system", "version": "1"},
