@@ -1,5 +1,6 @@
 """What rules would make of the alerts that an integration sent last. Nothing is written, nobody is told."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
@@ -40,7 +41,8 @@ class DryRun(NamedTuple):
     """How many of `total` alerts would be dropped, moved to another service, held back, changed (in severity, title
     or grouping), or left as they are. What is moved may also be held and changed.
 
-    `tried` are those that would not be left as they are, the newest first.
+    `tried` are those that would not be left as they are, the newest first. `matched` says of each rule by its name in
+    how many of all it had a say, those that it left as they are among them.
     """
 
     total: int
@@ -50,6 +52,7 @@ class DryRun(NamedTuple):
     held: int
     untouched: int
     tried: tuple[Tried, ...]
+    matched: Mapping[str, int]
 
 
 def run(rules: Iterable[IntegrationRule], integration: Integration, *, limit: int = LIMIT) -> DryRun:
@@ -72,6 +75,7 @@ def run(rules: Iterable[IntegrationRule], integration: Integration, *, limit: in
         held=sum(each.has("hold") for each in touched),
         untouched=len(alerts) - len(touched),
         tried=touched,
+        matched=Counter(name for each in tried for name in set(each.matched)),
     )
 
 
