@@ -11,7 +11,7 @@ from . import fields
 from .exceptions import InvalidExpression
 from .expressions import MAX_EXPRESSION, compile_expression
 from .fields import Fields
-from .forms import LinesField
+from .forms import LinesField, as_sent
 from .rule_forms import expression_input
 
 SEVERITIES = ", ".join(Severity.values)
@@ -157,7 +157,5 @@ class FieldsForm(forms.Form):
 
 def is_shown_whole(stored: Mapping[str, Any]) -> bool:
     """Whether a form that is saved as it opens leaves the fields as they are: programs write what it cannot show."""
-    form = FieldsForm()
-    shown = {name: form.fields[name].prepare_value(value) for name, value in stored.items()}
-    again = FieldsForm(shown)
+    again = FieldsForm(as_sent(FieldsForm(stored=stored)))
     return again.is_valid() and again.given == stored

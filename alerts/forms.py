@@ -86,6 +86,17 @@ class LinesField(forms.CharField):
         return lines
 
 
+def as_sent(form: forms.Form) -> dict[str, Any]:
+    """What a browser sends when a form is saved as it opens. It knows no line breaks in what is one line."""
+    sent: dict[str, Any] = {}
+    for name, initial in form.initial.items():
+        field = form.fields[name]
+        value = field.prepare_value(initial)
+        one_line = isinstance(value, str) and isinstance(field.widget, forms.TextInput)
+        sent[name] = "".join(value.splitlines()) if one_line else value
+    return sent
+
+
 def words_field(**options: Any) -> LinesField:
     return LinesField(most=email.MOST_WORDS, longest=email.LONGEST_WORD, required=False, **options)
 

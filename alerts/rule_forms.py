@@ -11,7 +11,7 @@ from teams.models import Service
 
 from . import rules
 from .exceptions import InvalidRule
-from .forms import LinesField
+from .forms import LinesField, as_sent
 from .models import Integration, IntegrationRule
 
 TESTS = [
@@ -280,8 +280,9 @@ def is_shown_whole(rule: IntegrationRule) -> bool:
     except InvalidRule:
         return False
     initial, rows = filled_in(rule)
-    form = RuleForm(initial, integration=rule.integration)
-    row_forms = [ConditionForm(row, empty_permitted=False, use_required_attribute=False) for row in rows]
+    opened = RuleForm(integration=rule.integration, initial=initial)
+    form = RuleForm(as_sent(opened), integration=rule.integration)
+    row_forms = [ConditionForm(as_sent(ConditionForm(initial=row))) for row in rows]
     if not form.is_valid() or not all(row_form.is_valid() for row_form in row_forms):
         return False
     shown = rules.read_conditions([row.condition for row in row_forms]), rules.read_actions(form.actions)

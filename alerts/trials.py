@@ -100,7 +100,7 @@ def suggested_fields(alerts: Iterable[Alert]) -> list[str]:
     for alert in alerts:
         found |= dict.fromkeys(f"labels.{name}" for name in sorted(alert.labels) if name)
     for alert in alerts:
-        found |= dict.fromkeys(islice(_paths(alert.metadata, "metadata", DEEPEST), MOST_SUGGESTED))
+        found |= dict.fromkeys(sorted(islice(_paths(alert.metadata, "metadata", DEEPEST), MOST_SUGGESTED)))
     return [name for name in found if len(name) <= MAX_FIELD][:MOST_SUGGESTED]
 
 
