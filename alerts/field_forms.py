@@ -96,8 +96,8 @@ class FieldsForm(forms.Form):
     each = ExpressionField(
         "Alerts",
         "problems",
-        "Only for payloads with several: picks a list, and each of its elements is an alert. The fields below are "
-        "picked from the element then; a template has the whole as <code>whole</code>.",
+        "Only for payloads with several: picks a list, and each of its elements is an alert. The others are picked "
+        "from the element then; a template has the whole as <code>whole</code>.",
     )
     title = ExpressionField("Title", "{{ payload.check.name }} on {{ payload.host }}")
     dedup_key = ExpressionField("Dedup key", "incident.id", "What is the same for the same problem.")

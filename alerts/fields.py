@@ -81,7 +81,7 @@ def read_fields(value: Any) -> Fields:
     except msgspec.ValidationError as fault:
         # “Expected `str`, got `int` - at `$.labels[...]`”
         words, _, place = str(fault).partition(" - at `")
-        name = re.match(r"\$\.(\w+)", place)
+        name = re.search(r"\$\.(\w+)", place)
         raise InvalidExpression(f"{words}.", field=name[1] if name else None) from None
     assert fields.compiled is not None  # now, so that faults are known before it is saved
     return fields

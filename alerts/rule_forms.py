@@ -18,7 +18,7 @@ TESTS = [
     ("equals", "is"),
     ("differs", "is not"),
     ("in", "is one of"),
-    ("matches", "matches the pattern"),
+    ("matches", "matches"),
     ("exists", "is there"),
     ("missing", "is not there"),
     ("hours", "comes between two times"),
@@ -158,7 +158,10 @@ class RuleForm(forms.Form):
     name = forms.CharField(max_length=120, label="Name")
     is_enabled = forms.BooleanField(required=False, initial=True, label="Switched on")
     outcome = forms.ChoiceField(
-        choices=[("take", "Take it"), ("drop", "Drop it")], initial="take", label="What becomes of it"
+        choices=[("take", "Take it"), ("drop", "Drop it")],
+        initial="take",
+        label="What becomes of it",
+        widget=forms.RadioSelect,
     )
     severity = forms.ChoiceField(
         required=False,
@@ -184,13 +187,13 @@ class RuleForm(forms.Form):
         required=False,
         min_value=1,
         max_value=rules.LONGEST_DELAY_MINUTES,
-        label="Until it has lasted, in minutes",
+        label="Until it has lasted (minutes)",
     )
     times = forms.IntegerField(
-        required=False, min_value=2, max_value=rules.MOST_TIMES, label="Until it was sent so many times"
+        required=False, min_value=2, max_value=rules.MOST_TIMES, label="Until it was sent (times)"
     )
     within = forms.IntegerField(
-        required=False, min_value=1, max_value=rules.LONGEST_SPAN_MINUTES, label="within so many minutes"
+        required=False, min_value=1, max_value=rules.LONGEST_SPAN_MINUTES, label="within (minutes)"
     )
     stop = forms.BooleanField(required=False, label="Try no later rules on it")
 
