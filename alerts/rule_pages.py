@@ -86,13 +86,14 @@ def try_rule(request: HttpRequest, pk: UUID, rule_id: UUID | None = None) -> Htt
     integration = integration_to_see(request, pk)
     rule = _rule(integration, rule_id) if rule_id else None
     form, conditions = _bound(request, integration)
+    form.fields["name"].required = False  # it can wait
     # Both, so that all faults are told.
     if not (form.is_valid() & conditions.is_valid()):
         context = {"integration": integration, "faults": _faults(form, conditions)}
         return render(request, "alerts/_rule_tried.html", context)
     candidate = IntegrationRule(
         integration=integration,
-        name=form.cleaned_data["name"],
+        name=form.cleaned_data["name"] or "This rule",
         conditions=conditions.conditions,
         actions=form.actions,
     )

@@ -63,6 +63,14 @@ def test_payload_becomes_alerts_by_fields_and_rules_that_are_tried_first(stack, 
         fired = Alert.objects.order_by("-pk")[0]
         assert (fired.title, fired.source, fired.severity) == ("Disk full at eu-1", "db1", "critical")
 
+        # Another payload is chosen; the preview follows.
+        other = {"site": "us-1", "problems": [{"what": "Fan broken"}]}
+        page.wait_for_timeout(1100)  # at most one sample a second is kept
+        assert httpx.post(address, json=other).status_code == 202
+        preview.get_by_text("Fan broken at us-1", exact=True).wait_for(timeout=10_000)
+        page.get_by_label("Which payload").select_option(index=2)
+        preview.get_by_text("Disk full at eu-1", exact=True).wait_for()
+
         # A rule, tried while it is written.
         page.goto(f"{stack.url}/services/integrations/{integration.pk}/rules/")
         page.get_by_role("link", name="New rule").first.click()
@@ -73,7 +81,7 @@ def test_payload_becomes_alerts_by_fields_and_rules_that_are_tried_first(stack, 
         row.get_by_label("Field").fill("source")
         row.get_by_label("Value", exact=True).fill("db1")
         page.get_by_text("Drop it", exact=True).click()
-        tried.get_by_text("It has a say in 1 of the last 2 alerts").wait_for()
+        tried.get_by_text("It has a say in 1 of the last 3 alerts").wait_for()
         tried.get_by_text("dropped", exact=True).wait_for()
         # Which parts a condition has follows from its test.
         page.get_by_role("button", name="Add a condition").click()
@@ -83,7 +91,7 @@ def test_payload_becomes_alerts_by_fields_and_rules_that_are_tried_first(stack, 
         assert not second.get_by_label("Field").is_visible()
         tried.get_by_text("Condition 2, until: This field is required.").wait_for()
         page.get_by_role("button", name="Remove condition 2").click()
-        tried.get_by_text("It has a say in 1 of the last 2 alerts").wait_for()
+        tried.get_by_text("It has a say in 1 of the last 3 alerts").wait_for()
         assert row.get_by_label("Value", exact=True).input_value() == "db1"
         # Enter saves; it does not press the first button that removes something.
         page.get_by_label("Name").press("Enter")
