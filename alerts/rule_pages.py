@@ -23,7 +23,7 @@ from teams.models import Service
 from . import rulebook, rules
 from .exceptions import InvalidRule, TooManyRules
 from .integration_page import integration_to_see
-from .models import Alert, HeldAlert, Integration, IntegrationRule
+from .models import HeldAlert, Integration, IntegrationRule
 from .rule_forms import (
     BaseConditionFormSet,
     RuleForm,
@@ -33,10 +33,9 @@ from .rule_forms import (
     typed,
 )
 from .rule_words import hold_in_words, rule_in_words
-from .trials import suggested_fields, try_out, with_rule
+from .trials import recent_alerts, suggested_fields, try_out, with_rule
 
 MOST_HELD = 20
-LOOKED_AT = 50  # alerts, for suggestions
 
 
 class Shown(NamedTuple):
@@ -187,7 +186,7 @@ def _rule_form(request: HttpRequest, integration: Integration, rule: Integration
         "form": form,
         "conditions": conditions,
         "is_shown_whole": rule is None or request.method == "POST" or is_shown_whole(rule),
-        "fields": suggested_fields(Alert.objects.newest_of(integration)[:LOOKED_AT]),
+        "fields": suggested_fields(recent_alerts(integration)),
         "time_zones": sorted(available_timezones()),
         "most_conditions": rules.MOST_CONDITIONS,
     }

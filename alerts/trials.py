@@ -5,6 +5,9 @@ from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Case, F, Func, IntegerField, JSONField, Value, When
+from django.db.models.lookups import GreaterThan
+
 from . import dry_run
 from .dry_run import Effect, Tried
 from .models import Alert, Integration, IntegrationRule
@@ -12,6 +15,8 @@ from .rules import FIELDS, MAX_FIELD
 
 MOST_ROWS = 20
 MOST_SUGGESTED = 200
+LOOKED_AT = 50  # alerts, for suggestions
+MOST_BYTES = 32 * 1024  # of their metadata, packed
 DEEPEST = 6
 CHANGES = ("severity", "title", "grouping")
 
@@ -92,6 +97,14 @@ def _by_id(rule: IntegrationRule, integration: Integration) -> IntegrationRule:
 
 def _row(tried: Tried, names: dict[str, str]) -> Row:
     return Row(tried.alert, [names[pk] for pk in tried.matched], tried.dropped, tried.effects)
+
+
+def recent_alerts(integration: Integration) -> list[Alert]:
+    """For suggestions: of those with large metadata, which may be whole payloads, without it."""
+    size = Func(F("metadata"), function="pg_column_size", output_field=IntegerField())
+    small = Case(When(GreaterThan(size, MOST_BYTES), then=Value({}, JSONField())), default=F("metadata"))
+    found = Alert.objects.newest_of(integration).defer("metadata").annotate(small=small)[:LOOKED_AT]
+    return [Alert(labels=alert.labels, metadata=alert.small) for alert in found]
 
 
 def suggested_fields(alerts: Iterable[Alert]) -> list[str]:

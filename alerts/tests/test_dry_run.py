@@ -93,6 +93,19 @@ def test_says_what_would_become_of_each_alert(integration):
     assert not HeldAlert.objects.exists() and Alert.objects.filter(title="Slow", severity="high").exists()
 
 
+def test_metadata_is_loaded_when_a_rule_looks_at_it(integration):
+    alert(integration, "Slow", metadata={"kind": "probe"})
+    title = {"do": "set_title", "title": "{title}: {metadata.kind}"}
+    for conditions, action, after in (
+        (is_("metadata.kind", "probe"), DROP, ()),
+        ([], title, (Effect("title", "Slow", "Slow: probe"),)),
+    ):
+        [tried] = dry_run.run([rule(integration, "Kind", conditions, action)], integration).tried
+        assert (tried.effects, "metadata" in tried.alert.get_deferred_fields()) == (after, False)
+    [tried] = dry_run.run([rule(integration, "All", [], DROP)], integration).tried
+    assert tried.dropped and "metadata" in tried.alert.get_deferred_fields()
+
+
 def test_hours_are_those_of_the_alerts_first_firing(integration):
     alert(integration, "Day", first_fired_at=datetime(2026, 7, 17, 7, 30, tzinfo=UTC))
     alert(integration, "Night", first_fired_at=datetime(2026, 7, 17, 6, 30, tzinfo=UTC))

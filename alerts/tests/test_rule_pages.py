@@ -1,5 +1,6 @@
 """The pages of an integration's rules: the list, the form, and what would become of recent alerts."""
 
+import random
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from alerts import rulebook
 from alerts.models import HeldAlert, IntegrationRule
 from alerts.rule_forms import filled_in, is_shown_whole
 from alerts.tests.factories import AlertFactory, HeldAlertFactory, IntegrationFactory, RuleFactory
-from alerts.trials import suggested_fields
+from alerts.trials import MOST_BYTES, recent_alerts, suggested_fields
 from incidents.tests.factories import IncidentFactory
 from openalert.ids import uuid7
 from openalert.tests.pages import Pages
@@ -529,6 +530,14 @@ def test_fields_of_recent_alerts_are_suggested(pages, integration):
         "title", "name", "source", "severity", "status", "dedup_key", "labels.cluster", "labels.env",
         "metadata.check.d.e", "metadata.check.name", "metadata.runbook", "metadata.tags",
     ]  # fmt: skip
+
+
+def test_large_metadata_is_not_loaded_for_suggestions(integration):
+    alert(integration, "Slow", labels={"env": "prod"}, metadata={"small": 1})
+    noise = random.Random(5).randbytes(MOST_BYTES).hex()  # which cannot be packed
+    alert(integration, "Large", labels={"a": "b"}, metadata={"large": noise})
+    assert [found.metadata for found in recent_alerts(integration)] == [{}, {"small": 1}]
+    assert suggested_fields(recent_alerts(integration))[6:] == ["labels.a", "labels.env", "metadata.small"]
 
 
 def test_suggestions_are_bounded():
