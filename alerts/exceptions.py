@@ -64,6 +64,12 @@ class TooManyRules(OpenAlertError):
     status = 409
 
 
+class NotForThisSource(OpenAlertError):
+    code = "not_for_this_source"
+    detail = "Only an integration for any JSON has fields to choose; the others know their format."
+    status = 409
+
+
 class InvalidExpression(OpenAlertError):
     """An expression for a field cannot be read, or cannot be carried out; `field` is whose it is."""
 

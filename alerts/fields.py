@@ -5,6 +5,7 @@ Kept in `Integration.settings["fields"]`. Whatever is left empty is found by the
 """
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from incidents.enums import Severity
+from openalert.words import listed
 
+from .events import find_nul
 from .exceptions import InvalidExpression
 from .expressions import MAX_EXPRESSION, Expression, compile_expression
 
@@ -26,6 +29,8 @@ Words = Annotated[list[Word], Meta(max_length=MOST_WORDS)]
 
 # Those that are one expression each, in the order of the form.
 PICKED = ("title", "dedup_key", "status", "severity", "name", "source", "description", "link")
+
+WORDS = {"each": "alerts", "dedup_key": "dedup key"}
 
 
 class Fields(
@@ -69,13 +74,44 @@ def read_fields(value: Any) -> Fields:
     """Raises InvalidExpression; its field is like “title”, “severities” or “labels.host”."""
     try:
         fields = msgspec.convert(value, Fields)
+        if find_nul(msgspec.json.decode(msgspec.json.encode(fields))):
+            raise InvalidExpression("U+0000 cannot be stored.")
+    except UnicodeEncodeError:
+        raise InvalidExpression("Half a pair of surrogates is no character.") from None
     except msgspec.ValidationError as fault:
         # “Expected `str`, got `int` - at `$.labels[...]`”
         words, _, place = str(fault).partition(" - at `")
-        name = re.match(r"\$\.(\w+)", place)
+        name = re.search(r"\$\.(\w+)", place)
         raise InvalidExpression(f"{words}.", field=name[1] if name else None) from None
     assert fields.compiled is not None  # now, so that faults are known before it is saved
     return fields
+
+
+def stored_fields(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """An integration's fields, only what is given, and what is wrong with them: they may be older than this code.
+
+    Of those that are wrong, texts are returned, to be put right.
+    """
+    stored = settings.get("fields", {})
+    try:
+        return as_stored(read_fields(stored)), ""
+    except InvalidExpression as fault:
+        given = stored if isinstance(stored, dict) else {}
+        texts = {name: given[name] for name in ("each", *PICKED) if isinstance(given.get(name), str)}
+        return texts, f"{fault.field}: {fault.detail}" if fault.field else fault.detail
+
+
+def picked_in_words(settings: Mapping[str, Any]) -> str:
+    """What an integration's fields pick, for people, like “title, severity and labels”; "" when that is nothing."""
+    stored, fault = stored_fields(settings)
+    # Lists and values say how what is picked is understood.
+    names = [name for name in ("each", *PICKED, "labels") if stored.get(name)] if not fault else []
+    return listed([WORDS.get(name, name) for name in names])
+
+
+def as_stored(fields: Fields) -> dict[str, Any]:
+    """For `Integration.settings["fields"]`: only what is given."""
+    return msgspec.to_builtins(fields)
 
 
 def _compiled(text: str, name: str) -> Expression:

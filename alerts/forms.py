@@ -65,21 +65,40 @@ class IntegrationForm(NamedOnce):
         ]
 
 
-class WordsField(forms.CharField):
-    """Words or phrases, one in each line."""
+class LinesField(forms.CharField):
+    """A list of texts, one in each line, at most `most` of them and none longer than `longest`."""
 
     widget = forms.Textarea(attrs={"rows": 3})
+
+    def __init__(self, *, most: int, longest: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.most, self.longest = most, longest
 
     def prepare_value(self, value: Any) -> Any:
         return value if isinstance(value, str) else "\n".join(value or ())
 
     def clean(self, value: Any) -> list[str]:
-        words = [line.strip() for line in super().clean(value).splitlines() if line.strip()]
-        if len(words) > email.MOST_WORDS:
-            raise forms.ValidationError(f"Give at most {email.MOST_WORDS}.")
-        if any(len(word) > email.LONGEST_WORD for word in words):
-            raise forms.ValidationError(f"Each may have at most {email.LONGEST_WORD} characters.")
-        return words
+        lines = [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+        if len(lines) > self.most:
+            raise forms.ValidationError(f"Give at most {self.most}.")
+        if any(len(line) > self.longest for line in lines):
+            raise forms.ValidationError(f"Each may have at most {self.longest} characters.")
+        return lines
+
+
+def as_sent(form: forms.Form) -> dict[str, Any]:
+    """What a browser sends when a form is saved as it opens. It knows no line breaks in what is one line."""
+    sent: dict[str, Any] = {}
+    for name, initial in form.initial.items():
+        field = form.fields[name]
+        value = field.prepare_value(initial)
+        one_line = isinstance(value, str) and isinstance(field.widget, forms.TextInput)
+        sent[name] = "".join(value.splitlines()) if one_line else value
+    return sent
+
+
+def words_field(**options: Any) -> LinesField:
+    return LinesField(most=email.MOST_WORDS, longest=email.LONGEST_WORD, required=False, **options)
 
 
 class IntegrationEditForm(NamedOnce):
@@ -108,13 +127,11 @@ class IntegrationEditForm(NamedOnce):
             ("message", "never: each mail is its own"),
         ],
     )
-    email_over = WordsField(
-        required=False,
+    email_over = words_field(
         label="Words that mean it is over",
         help_text="One in each line, found anywhere in a subject, instead of the usual ones.",
     )
-    email_firing = WordsField(
-        required=False,
+    email_firing = words_field(
         label="More words that mean it fires",
         help_text="One in each line, besides the usual ones.",
     )

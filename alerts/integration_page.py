@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import NoReverseMatch, path, reverse
+from django.urls import path, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -20,27 +20,15 @@ from teams.access import can_manage, require_manage
 
 from . import integrations, samples
 from .enums import Source
+from .fields import picked_in_words
 from .forms import IntegrationEditForm
 from .models import Alert, Integration
 from .samples import Sample
 from .service_fragments import grouping_in_words, show_key
 from .set_up import set_up_text
+from .shown_payloads import payload_of
 
 MOST_ALERTS = 20
-# Of each payload, on the page; JSON becomes longer when it is laid out.
-MOST_SHOWN = 40_000
-LONGEST_BEGINNING = 200
-# JSON that is nested deeper is shown as it came: laying it out could make megabytes of indentation.
-DEEPEST = 24
-
-
-class Payload(NamedTuple):
-    """A sample as the page shows it, with its beginning in one line; `is_cut` when there was more."""
-
-    sample: Sample
-    beginning: str
-    text: str
-    is_cut: bool
 
 
 class State(NamedTuple):
@@ -77,7 +65,7 @@ def state_of(integration: Integration, recent: Sequence[Sample], alerts: Sequenc
 @login_required
 @require_GET
 def integration_page(request: HttpRequest, pk: UUID) -> HttpResponse:
-    integration = _integration(request, pk)
+    integration = integration_to_see(request, pk)
     received = _received(integration)
     return render(
         request,
@@ -88,10 +76,9 @@ def integration_page(request: HttpRequest, pk: UUID) -> HttpResponse:
             "grouping": grouping_in_words(integration),
             "set_up": set_up_text(integration),
             "may_manage": can_manage(request.user, integration.service.team),
-            "fields_address": _address("integration-fields", pk)
-            if integration.source == Source.GENERIC
-            else "",
-            "rules_address": _address("integration-rules", pk),
+            "has_fields": integration.source == Source.GENERIC,
+            "picked": picked_in_words(integration.settings),
+            **_counts(integration),
         },
     )
 
@@ -101,7 +88,7 @@ def integration_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def integration_received(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What came in, for the page that shows it: nothing (204) when that is what it has `seen` already."""
-    integration = _integration(request, pk)
+    integration = integration_to_see(request, pk)
     received = _received(integration)
     if request.GET.get("seen") == received["seen"]:
         return HttpResponse(status=204)
@@ -111,7 +98,7 @@ def integration_received(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def edit_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
-    integration = _integration(request, pk)
+    integration = integration_to_see(request, pk)
     to = reverse("integration", args=[pk])
     try:
         require_manage(request.user, integration.service.team)
@@ -135,7 +122,7 @@ def edit_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def switch_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
     """On with `on` = 1, off with 0."""
-    integration = _integration(request, pk)
+    integration = integration_to_see(request, pk)
     to = reverse("integration", args=[pk])
     try:
         require_manage(request.user, integration.service.team)
@@ -152,7 +139,7 @@ def switch_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def rotate_key(request: HttpRequest, pk: UUID) -> HttpResponse:
     """GET asks, as a page or in a dialog; POST gives it a new key and shows it once."""
-    integration = _integration(request, pk)
+    integration = integration_to_see(request, pk)
     try:
         require_manage(request.user, integration.service.team)
     except PermissionMissing as failure:
@@ -167,7 +154,7 @@ def rotate_key(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def delete_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
     """GET asks, as a page or in a dialog; POST deletes."""
-    integration = _integration(request, pk)
+    integration = integration_to_see(request, pk)
     try:
         require_manage(request.user, integration.service.team)
     except PermissionMissing as failure:
@@ -180,9 +167,17 @@ def delete_integration(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, template, {"integration": integration})
 
 
-def _integration(request: HttpRequest, pk: UUID) -> Integration:
+def integration_to_see(request: HttpRequest, pk: UUID) -> Integration:
     found = Integration.objects.visible_to(request.user).select_related("service__team")
     return get_object_or_404(found, pk=pk)
+
+
+def _counts(integration: Integration) -> dict[str, Any]:
+    """Of its rules, and whether they hold anything now."""
+    counted = integration.rules.aggregate(
+        rules=Count("pk"), rules_off=Count("pk", filter=Q(is_enabled=False))
+    )
+    return counted | {"is_holding": integration.held_alerts.exists()}
 
 
 def _received(integration: Integration) -> dict[str, Any]:
@@ -192,40 +187,11 @@ def _received(integration: Integration) -> dict[str, Any]:
     return {
         "integration": integration,
         "state": state,
-        "payloads": [_payload(sample) for sample in recent],
+        "payloads": [payload_of(sample) for sample in recent],
         "alerts": alerts,
         "most_alerts": MOST_ALERTS,
         "seen": f"{state.name}-{state.at.timestamp() if state.at else 0}",
     }
-
-
-def _payload(sample: Sample) -> Payload:
-    raw = sample.body.decode("utf-8", "replace")
-    text = _laid_out(sample.body) or raw
-    beginning = " ".join(raw[:LONGEST_BEGINNING].split())
-    return Payload(sample, beginning, text[:MOST_SHOWN], sample.is_cut or len(text) > MOST_SHOWN)
-
-
-def _laid_out(body: bytes) -> str | None:
-    """JSON with indentation, its numbers and the order of its keys as they were; None for what is none."""
-    try:
-        if not body or _is_deeper(msgspec.json.decode(body), DEEPEST):
-            return None
-        return msgspec.json.format(body, indent=2).decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return bool(children) and (not levels or any(_is_deeper(child, levels - 1) for child in children))
-
-
-def _address(name: str, pk: UUID) -> str:
-    try:
-        return reverse(name, args=[pk])
-    except NoReverseMatch:
-        return ""
 
 
 urlpatterns = [

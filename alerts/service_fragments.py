@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
@@ -20,7 +20,7 @@ from teams.models import Service
 from . import integrations
 from .enums import Grouping
 from .forms import IntegrationForm
-from .models import Alert, Integration
+from .models import Alert, Integration, IntegrationRule
 from .set_up import set_up_text
 
 
@@ -44,7 +44,10 @@ def grouping_in_words(integration: Integration) -> str:
 def service_integrations(request: HttpRequest, pk: UUID) -> HttpResponse:
     service = _service(request, pk)
     newest = Alert.objects.newest_of(OuterRef("pk")).values("last_fired_at")[:1]
-    found = service.integrations.annotate(last_alert_at=Subquery(newest)).order_by("name")
+    rules = IntegrationRule.objects.filter(integration=OuterRef("pk")).order_by().values("integration")
+    found = service.integrations.annotate(
+        last_alert_at=Subquery(newest), rule_count=Subquery(rules.annotate(n=Count("pk")).values("n"))
+    ).order_by("name")
     return render(
         request,
         "alerts/_service_integrations.html",

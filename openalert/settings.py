@@ -248,6 +248,8 @@ SPECTACULAR_SETTINGS = {
         "AlertStatus": "alerts.enums.AlertStatus",
         "AlertSource": "alerts.enums.Source",
         "AlertGrouping": "alerts.enums.Grouping",
+        "EmailDedup": ["subject", "thread", "message"],
+        "AlertEventStatus": ["firing", "resolved", "acknowledged"],
         "Channel": "notifications.enums.Channel",
         "NotificationStatus": "notifications.enums.NotificationStatus",
         "NotificationPurpose": "notifications.enums.Purpose",

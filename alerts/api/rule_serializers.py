@@ -1,5 +1,5 @@
 import copy
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,39 +8,27 @@ from rest_framework import serializers
 
 from alerts import rulebook, rules
 from alerts.dry_run import LIMIT
-from alerts.exceptions import InvalidRule
 from alerts.models import Alert, HeldAlert, IntegrationRule
 from incidents.enums import Severity
 from openalert.rest.serializers import check
 from teams.api.serializers import ServiceRefSerializer
 
+from .places import ReadField
 from .rule_schema import ACTIONS_SCHEMA, CONDITIONS_SCHEMA
 
 
-class ReadField(serializers.JSONField):
-    """JSON that `read` understands; a fault is shown at its place, like `conditions.0.value`."""
-
-    read: Callable[[Any], Any]
-
-    def to_internal_value(self, data: Any) -> Any:
-        value = super().to_internal_value(data)
-        try:
-            self.read(value)
-        except InvalidRule as fault:
-            told: Any = [fault.detail]
-            for step in reversed((fault.field or "").split(".")[1:]):
-                told = {step: told}
-            raise serializers.ValidationError(told, fault.code) from fault
-        return value
+class PartOfRule(ReadField):
+    def place(self, field: str) -> Sequence[str]:
+        return field.split(".")[1:]  # the first is this one
 
 
 @extend_schema_field(CONDITIONS_SCHEMA)
-class ConditionsField(ReadField):
+class ConditionsField(PartOfRule):
     read = staticmethod(rules.read_conditions)
 
 
 @extend_schema_field(ACTIONS_SCHEMA)
-class ActionsField(ReadField):
+class ActionsField(PartOfRule):
     read = staticmethod(rules.read_actions)
 
 

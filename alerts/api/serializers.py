@@ -1,10 +1,13 @@
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from alerts import integrations
 from alerts.enums import Source
+from alerts.fields import read_fields, stored_fields
+from alerts.formats import email
 from alerts.models import Alert, Change, Integration
 from incidents.api.serializers import IncidentRefSerializer
 from openalert.rest.serializers import ModelSerializer
@@ -12,10 +15,63 @@ from teams.api.scoping import VisibleField
 from teams.api.serializers import ServiceRefSerializer, TeamRefSerializer
 from teams.models import Service
 
+from .places import ReadField
+from .rule_schema import FIELDS_SCHEMA
+
 MAX_GROUPING_LABELS = 20
 
 
+# Which source each is for.
+SETTINGS = {"fields": Source.GENERIC, "email": Source.EMAIL}
+
+
+@extend_schema_field(FIELDS_SCHEMA)
+class PickedFieldsField(ReadField):
+    """What an integration for any JSON picks from a payload."""
+
+    read = staticmethod(read_fields)
+
+    def get_attribute(self, instance: Integration) -> dict[str, Any] | None:
+        return stored_fields(instance.settings)[0] if instance.source == Source.GENERIC else None
+
+
+def words_field(**options: Any) -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.CharField(max_length=email.LONGEST_WORD),
+        max_length=email.MOST_WORDS,
+        required=False,
+        **options,
+    )
+
+
+class EmailSettingsSerializer(serializers.Serializer):
+    """How mails are told apart and understood."""
+
+    dedup = serializers.ChoiceField(
+        ["subject", "thread", "message"],
+        required=False,
+        help_text="Mails are about one problem when their subjects are the same but for the state (the default), when "
+        "they answer one another, or never.",
+    )
+    over = words_field(help_text="Words that mean it is over, instead of the usual ones.")
+    firing = words_field(help_text="More words that mean it fires.")
+
+    def get_attribute(self, instance: Integration) -> email.Settings | None:
+        return email.settings_of(instance) if instance.source == Source.EMAIL else None
+
+
 class IntegrationSerializer(ModelSerializer):
+    """The signing secret is not here: it is set on the integration's page, and never shown."""
+
+    fields = PickedFieldsField(
+        required=False,
+        allow_null=True,
+        help_text="Null unless the source is any JSON (`generic`). Written as a whole; what is left out of it is found "
+        "by its usual names.",
+    )
+    email = EmailSettingsSerializer(
+        required=False, allow_null=True, help_text="Null unless the source is email. Written as a whole."
+    )
     service = VisibleField(queryset=Service.objects.select_related("team"))
     grouping_labels = serializers.ListField(
         child=serializers.CharField(max_length=128), max_length=MAX_GROUPING_LABELS, required=False
@@ -25,9 +81,18 @@ class IntegrationSerializer(ModelSerializer):
         model = Integration
         fields = [
             "id", "service", "name", "source", "is_enabled", "key_hint", "grouping", "grouping_labels",
-            "grouping_window_minutes", "created_at", "updated_at",
+            "grouping_window_minutes", "fields", "email", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = ["key_hint"]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given = {name: attrs.pop(name) for name in SETTINGS if name in attrs}
+        source = attrs.get("source", self.instance.source if self.instance else Source.OPENALERT)
+        for name, value in given.items():
+            if value is not None and source != SETTINGS[name]:
+                raise serializers.ValidationError({name: f"Only for the source “{SETTINGS[name]}”."})
+        settings = {name: value or {} for name, value in given.items() if source == SETTINGS[name]}
+        return super().validate(attrs) | ({"settings": settings} if settings else {})
 
     def create(self, validated_data: dict[str, Any]) -> Integration:
         integration = Integration(**validated_data)

@@ -1,7 +1,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from . import rule_views, viewsets
+from . import field_views, rule_views, viewsets
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("integrations", viewsets.IntegrationViewSet)
@@ -17,6 +17,11 @@ urlpatterns = [
         "integrations/<uuid:integration_id>/held-alerts",
         rule_views.HeldAlertsView.as_view(),
         name="integration-held-alerts",
+    ),
+    path(
+        "integrations/<uuid:integration_id>/fields/dry-run",
+        field_views.FieldsDryRunView.as_view(),
+        name="integration-fields-dry-run",
     ),
     path("", include(router.urls)),
 ]

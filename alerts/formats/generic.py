@@ -162,14 +162,22 @@ NUMBERED = {
 
 
 def reader_for(integration: "Integration") -> Reader:
-    """Reads by the integration's own fields; those that can no longer be understood are as if they were not."""
+    fields, fallback = fields_of(integration), fallback_of(integration)
+    return lambda payload, headers: list(read_payload(payload, fields, fallback=fallback))
+
+
+def fields_of(integration: "Integration") -> Fields:
+    """Its own; those that can no longer be understood are as if they were not."""
     try:
-        fields = read_fields(integration.settings.get("fields", {}))
+        return read_fields(integration.settings.get("fields", {}))
     except InvalidExpression as fault:
         logger.error("the fields of integration %s: %s: %s", integration.pk, fault.field, fault)
-        fields = NO_FIELDS
-    name = integration.name
-    return lambda payload, headers: list(read_payload(payload, fields, fallback=f"Alert from {name}"))
+        return NO_FIELDS
+
+
+def fallback_of(integration: "Integration") -> str:
+    """The title of an alert whose payload has no text at all."""
+    return f"Alert from {integration.name}"
 
 
 def read_payload(payload: Any, fields: Fields, *, fallback: str = "Alert") -> list[AlertEvent | EventFault]:

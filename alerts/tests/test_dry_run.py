@@ -73,6 +73,8 @@ def test_says_what_would_become_of_each_alert(integration):
         integration,
     )
     assert tried[:6] == (4, 1, 1, 1, 1, 1)
+    # “Calm down” changes nothing, but has a say.
+    assert tried.matched == {"No tests": 1, "Hosts": 1, "Moved on": 1, "Calm down": 1, "Probes": 1}
     assert tried.tried == (
         (held, ("Probes",), False, (Effect("hold", "", "until it was sent 3 times in 1 h 30 min and has lasted 5 min"),)),
         (
@@ -89,6 +91,19 @@ def test_says_what_would_become_of_each_alert(integration):
         (dropped, ("No tests",), True, ()),
     )  # fmt: skip
     assert not HeldAlert.objects.exists() and Alert.objects.filter(title="Slow", severity="high").exists()
+
+
+def test_metadata_is_loaded_when_a_rule_looks_at_it(integration):
+    alert(integration, "Slow", metadata={"kind": "probe"})
+    title = {"do": "set_title", "title": "{title}: {metadata.kind}"}
+    for conditions, action, after in (
+        (is_("metadata.kind", "probe"), DROP, ()),
+        ([], title, (Effect("title", "Slow", "Slow: probe"),)),
+    ):
+        [tried] = dry_run.run([rule(integration, "Kind", conditions, action)], integration).tried
+        assert (tried.effects, "metadata" in tried.alert.get_deferred_fields()) == (after, False)
+    [tried] = dry_run.run([rule(integration, "All", [], DROP)], integration).tried
+    assert tried.dropped and "metadata" in tried.alert.get_deferred_fields()
 
 
 def test_hours_are_those_of_the_alerts_first_firing(integration):
@@ -112,8 +127,8 @@ def test_only_the_newest_are_tried(integration):
     alerts = [alert(integration, f"{number}") for number in range(4)]
     tried = dry_run.run([rule(integration, "All", [], DROP)], integration, limit=3)
     assert [each.alert for each in tried.tried] == alerts[:0:-1]
-    assert dry_run.run([], integration) == (4, 0, 0, 0, 0, 4, ())
-    assert dry_run.run([], IntegrationFactory()) == (0, 0, 0, 0, 0, 0, ())
+    assert dry_run.run([], integration) == (4, 0, 0, 0, 0, 4, (), {})
+    assert dry_run.run([], IntegrationFactory()) == (0, 0, 0, 0, 0, 0, (), {})
 
 
 def test_fifty_rules_on_two_hundred_alerts_are_quick_and_two_queries(integration):

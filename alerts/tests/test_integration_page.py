@@ -8,13 +8,14 @@ from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts import integration_page, samples
+from alerts import samples, shown_payloads
 from alerts.enums import Grouping, Source
 from alerts.formats.email import settings_of
 from alerts.integration_page import state_of
 from alerts.integrations import change_integration, create_integration, delete_integration, rotate_key
 from alerts.models import Alert, AlertAdditions, Integration
 from alerts.samples import Keeper, Sample
+from alerts.shown_payloads import payload_of
 from alerts.tests.factories import AlertFactory, IntegrationFactory
 from incidents.models import Incident
 from incidents.tests.factories import IncidentFactory
@@ -222,14 +223,14 @@ def test_newest_alerts_of_a_quiet_integration_are_found_without_walking_through_
     ],
 )
 def test_payloads_are_laid_out_when_they_are_json(body, expected):
-    assert integration_page._payload(Sample(NOW, body, {})).text == expected
+    assert payload_of(Sample(NOW, body, {})).text == expected
 
 
 def test_payload_shown_is_bounded():
     deep = b"[" * 20 + b"0," * 20_000 + b"0" + b"]" * 20
-    shown = integration_page._payload(Sample(NOW, deep, {}))
-    assert (shown.text[:4], len(shown.text), shown.is_cut) == ("[\n  ", integration_page.MOST_SHOWN, True)
-    assert len(shown.beginning) == integration_page.LONGEST_BEGINNING
+    shown = payload_of(Sample(NOW, deep, {}))
+    assert (shown.text[:4], len(shown.text), shown.is_cut) == ("[\n  ", shown_payloads.MOST_SHOWN, True)
+    assert len(shown.beginning) == shown_payloads.LONGEST_BEGINNING
 
 
 def test_edit_keeps_the_secret_unless_another_is_given_or_it_is_removed(pages, service):

@@ -11,6 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.db import transaction
 
+from alerts.enums import Source
 from alerts.tests.factories import AlertFactory, ChangeFactory, RuleFactory
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
@@ -66,7 +67,7 @@ def world(db):
     method = ContactMethodFactory(user=cast.manager)
     policy = PolicyFactory(team=cast.team, levels=[[cast.manager]])
     run = RunFactory(incident__service=service, policy=policy)
-    alert = AlertFactory(incident=run.incident)
+    alert = AlertFactory(incident=run.incident, integration__source=Source.GENERIC)
     schedule = ScheduleFactory(team=cast.team, on_call=[cast.manager, cast.responder])
     cast.ids = {
         "alerts": alert,

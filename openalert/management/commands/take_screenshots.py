@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.urls import reverse
 
+from alerts.enums import Source
+from alerts.models import Integration
 from incidents.models import Incident
 from notifications.models import MailboxMessage
 from openalert import demo
@@ -57,6 +59,9 @@ class Command(BaseCommand):
         mail = MailboxMessage.objects.first()
         letter = {"mailbox-message": reverse("mailbox-message", args=[mail.pk])} if mail else {}
         schedule = Schedule.objects.filter(team=incident.service.team).order_by("-name").first()
+        integration = incident.service.integrations.order_by("name").first()
+        of_integration = {"integration": "integration", "rules": "integration-rules"}
+        generic = Integration.objects.filter(source=Source.GENERIC).first()
         return {
             "incidents": reverse("incidents"),
             "incident": incident.get_absolute_url(),
@@ -69,5 +74,11 @@ class Command(BaseCommand):
             "me": reverse("me"),
             "my-pages": reverse("my-pages"),
             "mailbox": reverse("mailbox"),
+            **{
+                name: reverse(view, args=[integration.pk])
+                for name, view in of_integration.items()
+                if integration
+            },
+            **({"fields": reverse("integration-fields", args=[generic.pk])} if generic else {}),
             **letter,
         }
