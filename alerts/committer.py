@@ -64,10 +64,10 @@ class Committer:
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
 
-    async def store(self, arrivals: Sequence[Arrival]) -> Stored:
-        """What became of each arrival, once that is committed; a fault for what the database cannot hold.
+    def submit(self, arrivals: Sequence[Arrival]) -> "asyncio.Future[Stored]":
+        """What will become of each arrival, once that is committed; a fault for what the database cannot hold.
 
-        Raises Full, IntegrationChanged, django.db.Error; then nothing is stored.
+        Raises Full; the future may have IntegrationChanged and django.db.Error. Then nothing is stored.
         """
         if self._alerts and self._alerts + len(arrivals) > MAX_WAITING:
             raise Full
@@ -76,7 +76,11 @@ class Committer:
         self._waiting.append(Waiting(arrivals, keys, future))
         self._alerts += len(arrivals)
         self._start()
-        return await future
+        return future
+
+    async def store(self, arrivals: Sequence[Arrival]) -> Stored:
+        """The same, for whoever can wait."""
+        return await self.submit(arrivals)
 
     def close(self) -> None:
         """Let go of the database; the next batch finds its way to it again."""

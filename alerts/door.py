@@ -11,7 +11,7 @@ the correlation id.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -81,6 +81,34 @@ class Throttled(OpenAlertError):
         super().__init__()
 
 
+class Begun:
+    """A request whose alerts wait in the committer: `stored` says when they are stored, or why they are not."""
+
+    __slots__ = ("_format", "_read", "_triaged", "request", "stored")
+
+    def __init__(
+        self,
+        format: Format,
+        request: Request,
+        read: list[AlertEvent | EventFault],
+        triaged: Triaged,
+        stored: "asyncio.Future[Stored]",
+    ) -> None:
+        self._format, self.request, self._read, self._triaged, self.stored = (
+            format,
+            request,
+            read,
+            triaged,
+            stored,
+        )
+
+    def answer(self) -> Answer:
+        """Once `stored` is done without an exception."""
+        taken = _taken(self._read, self._triaged.outcomes(self.stored.result()))
+        _keep_sample(self.request, taken.faults[0].detail if taken.faults else "")
+        return self._format.answer(self.request, taken)
+
+
 class Door:
     """The ASGI application, for one event loop."""
 
@@ -118,6 +146,47 @@ class Door:
             answer = (format.refuse if format else base.refuse)(request, named)
             _keep_sample(request, str(named))
         await _respond(send, answer, request_id, format)
+
+    def begin(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Begun | None:
+        """Take a request at once, without waiting for anything, if it is plain and in order.
+
+        None when it is not: then nothing has happened, and the way is by ASGI. That holds too when what was begun
+        is not stored.
+        """
+        source, key, tail = read_address(method, path) or (None, "", "")
+        format = FORMATS.get(source) if source else None
+        if format is None or tail not in format.tails or not format.is_plain:
+            return None
+        request = Request(
+            method=method,
+            path=path,
+            headers=headers,
+            correlation_id=correlation_id.accept_or_make(headers.get("x-correlation-id")),
+            key=key,
+            tail=tail,
+            body=body,
+        )
+        try:
+            payload = format.decode(body, headers) if format.key_is_in_payload else None
+            request.key = format.key(request, payload)
+            integration = request.integration = self._keys.get(request.key)
+            if integration is None:
+                return None
+            check(integration, format.source)
+            if not format.key_is_in_payload:
+                payload = format.decode(body, headers)
+            read = self._reader(format, integration)(payload, headers)
+            events = [event for event in read if isinstance(event, AlertEvent)]
+            if len(events) != len(read) or not events:
+                return None
+            if not self._throttle.allows(integration.id_text, len(events)):
+                return None
+            triaged = Triaged(integration, events, timezone.now())
+            if not triaged.arrivals:
+                return None
+            return Begun(format, request, read, triaged, self._committer.submit(triaged.arrivals))
+        except (OpenAlertError, Full):
+            return None
 
     def close(self) -> None:
         """Let go of the database until the next request."""
@@ -246,6 +315,17 @@ def _named(failure: Exception) -> OpenAlertError:
 
 
 async def _respond(send: ASGISendCallable, answer: Answer, request_id: str, format: Format | None) -> None:
+    body, headers = header_lines(answer, request_id, format)
+    await send(
+        {"type": "http.response.start", "status": answer.status, "headers": headers, "trailers": False}
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def header_lines(
+    answer: Answer, request_id: str, format: Format | None = None
+) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """An answer's body and headers as they are sent."""
     body = answer.body
     headers = [
         (b"x-correlation-id", request_id.encode("latin-1")),
@@ -259,10 +339,7 @@ async def _respond(send: ASGISendCallable, answer: Answer, request_id: str, form
     if answer.status >= HTTPStatus.UNAUTHORIZED:
         headers += _headers_of(answer.status, format)
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
-    await send(
-        {"type": "http.response.start", "status": answer.status, "headers": headers, "trailers": False}
-    )
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return body, headers
 
 
 def _headers_of(status: int, format: Format | None) -> list[tuple[bytes, bytes]]:

@@ -239,7 +239,8 @@ def openalert(
     name: str, servers: EmbeddedServers, environment: dict[str, str], *, processes: int = 1
 ) -> Target:
     uvicorn = [sys.executable, "-m", "uvicorn", "openalert.asgi:application", "--port", str(PORT)]
-    uvicorn += ["--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools", "--lifespan", "off"]
+    uvicorn += ["--host", "127.0.0.1", "--loop", "uvloop", "--lifespan", "off"]
+    uvicorn += ["--http", "openalert.http_protocol:Protocol"]
     uvicorn += ["--no-access-log", "--log-level", "warning", "--workers", str(processes)]
     place = servers.places.database
     return Target(

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from openalert.ids import uuid7
+from openalert.ids import uuid7_text
 
 HEADER = "X-Correlation-ID"
 # What a client sends ends up in our logs: accept only what cannot break a line.
@@ -18,7 +18,7 @@ current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 def accept_or_make(given: str | None) -> str:
     """The id that the client sent, when it is 8 to 128 harmless characters; a new one otherwise."""
-    return given if given and ACCEPTED.fullmatch(given) else str(uuid7())
+    return given if given and ACCEPTED.fullmatch(given) else uuid7_text()
 
 
 class CorrelationIdMiddleware:

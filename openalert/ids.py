@@ -23,6 +23,12 @@ def uuid7() -> UUID:
     return UUID(int=_value(*divmod(time.time_ns(), 1_000_000), _random.getrandbits(62)))
 
 
+def uuid7_text() -> str:
+    """A UUIDv7 as text, with hyphens, in a fraction of the time."""
+    [text] = uuid7_texts(1)
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def uuid7_texts(count: int) -> list[str]:
     """So many UUIDv7 of this moment, as 32 hexadecimal digits each: cheap enough for the rows of a bulk."""
     front = f"{_value(*divmod(time.time_ns(), 1_000_000), 0) >> 64:016x}"

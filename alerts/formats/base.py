@@ -165,6 +165,11 @@ class Format:
     methods: tuple[str, ...] = ("POST",)
     tails: tuple[str, ...] = ("",)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a request can be read at once, without a thread."""
+        return "POST" in self.methods and self.check is None and not self.in_thread
+
     def reader(self, integration: "Integration") -> Reader:
         if self.reader_for:
             return self.reader_for(integration)

@@ -18,6 +18,13 @@ from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GRACE_SECONDS = 10
+UVICORN = (
+    "uvicorn",
+    "openalert.asgi:application",
+    "--http",
+    "openalert.http_protocol:Protocol",
+    "--no-access-log",
+)
 
 
 def free_port() -> int:
@@ -99,9 +106,7 @@ class Stack:
 
     def start_web(self, port: int | None = None) -> Process:
         port = port or self.port
-        web = self.start(
-            "web", "uvicorn", "openalert.asgi:application", "--port", str(port), "--no-access-log"
-        )
+        web = self.start("web", *UVICORN, "--port", str(port))
 
         def answers() -> bool:
             assert web.is_running, web.output
@@ -116,7 +121,7 @@ class Stack:
     def start_secure_web(self, certificate: str, private_key: str) -> int:
         """A second web process with https, for clients that insist on it. Returns its port."""
         port = free_port()
-        command = ["uvicorn", "openalert.asgi:application", "--port", str(port), "--no-access-log"]
+        command = [*UVICORN, "--port", str(port)]
         web = self.start("secure web", *command, "--ssl-certfile", certificate, "--ssl-keyfile", private_key)
 
         def listens() -> bool:

@@ -104,7 +104,16 @@ class Command(BaseCommand):
 def commands(port: int, concurrency: int, *, takes_mail: bool) -> dict[str, list[str]]:
     """The programs, as arguments of `python -m`."""
     web = ["uvicorn", "openalert.asgi:application", "--host", HOST, "--port", str(port)]
-    web += ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--lifespan", "off"]
+    web += [
+        "--loop",
+        "uvloop",
+        "--http",
+        "openalert.http_protocol:Protocol",
+        "--ws",
+        "websockets-sansio",
+        "--lifespan",
+        "off",
+    ]
     web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
     celery = ["celery", "-A", "openalert", "--quiet"]
     worker = [*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle"]
