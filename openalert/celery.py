@@ -8,11 +8,14 @@ from celery import Celery
 from celery.signals import setup_logging
 from django.conf import settings
 
+from .standby import Standby
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openalert.settings")
 
 app = Celery("openalert")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(Standby)
 
 
 @setup_logging.connect

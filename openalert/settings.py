@@ -145,6 +145,9 @@ CELERY_TASK_ROUTES = {"notifications.tasks.deliver": {"queue": "delivery"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = environment.worker_concurrency
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: the standby works meanwhile
+# A broker that hangs must not hold up whoever tells it something.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 5}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
@@ -185,6 +188,17 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
     },
+}
+
+# What each worker of a queue does every second by itself while nobody tells it to (openalert/standby.py).
+STANDBY = {
+    "openalert": [
+        "escalations.tasks.tick",
+        "incidents.tasks.wake_snoozed",
+        "alerts.tasks.expire_heartbeats",
+        "alerts.tasks.release_held",
+    ],
+    "delivery": ["notifications.tasks.deliver_left_behind"],
 }
 
 ALERT_RETENTION_DAYS = environment.alert_retention_days
