@@ -127,6 +127,7 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "openalert",
+        "OPTIONS": {"socket_timeout": 2},
     }
 }
 CHANNEL_LAYERS = {
@@ -219,7 +220,7 @@ REST_FRAMEWORK = {
         "openalert.rest.filters.OrderingFilter",
     ],
     "DEFAULT_PAGINATION_CLASS": "openalert.rest.pagination.CursorPagination",
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.ScopedRateThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["openalert.rest.throttling.ScopedRateThrottle"],
     "DEFAULT_THROTTLE_RATES": {"sign_in": "30/min", "test_page": "10/min"},
     "DEFAULT_SCHEMA_CLASS": "openalert.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
