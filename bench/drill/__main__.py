@@ -6,6 +6,7 @@ python -m bench.drill --runs 10 --seconds 100 --seed 1
 import argparse
 import contextlib
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -119,6 +120,9 @@ def tell(result: Result) -> None:
     """What there is to say of one run beside its line."""
     kinds = Counter(event.kind for event in result.events)
     print("         " + ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items())))
+    for name in SERVERS:
+        times = [event.until - event.at for event in result.events if event.target == name and event.until]
+        print(f"         {name} was away {len(times)} times, at most {max(times, default=0):.0f} s")
     load = result.load
     print(
         f"         {load.requests} requests, {load.unanswered} without an answer and {load.refused} answered 5xx were"
@@ -141,8 +145,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=100, help="of alerts and faults in each run")
     parser.add_argument("--seed", type=int, default=1, help="of the first run; each further one has the next")
     parser.add_argument("--rate", type=float, default=1.2, help="requests with new alerts a second")
-    parser.add_argument("--keep", type=Path, help="a folder for the logs of runs that went wrong")
+    parser.add_argument("--keep", type=Path, help="a folder for the runs' logs")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end what was started, remove what was made
     results = []
     print(HEAD, flush=True)
     for seed in range(given.seed, given.seed + given.runs):
@@ -153,7 +158,7 @@ def main() -> None:
             results.append(result)
             print(line(str(seed), [result]), flush=True)
             tell(result)
-            if given.keep and not result.is_good:
+            if given.keep:
                 given.keep.mkdir(parents=True, exist_ok=True)
                 for log in (*folder.glob("*.*"), *folder.glob("data/*.log")):
                     shutil.copy(log, given.keep / f"{seed}-{log.name}")

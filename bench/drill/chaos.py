@@ -13,7 +13,9 @@ import redis
 
 from .stack import COPIES, SERVERS, Stack
 
-PAUSE_SECONDS = (1.5, 6.0)
+PAUSE_SECONDS = (3.0, 8.0)
+# A server has time to come back, and to do some work, before it is broken again.
+REST_SECONDS = {"postgres": 25.0, "valkey": 12.0}
 # kind → (how often, relatively; targets)
 KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "kill web": (3, ("web",)),
@@ -30,8 +32,7 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "Valkey frozen": (1, ("valkey",)),
     "Valkey away": (2, ("valkey",)),
 }
-FROZEN_SECONDS = (2.0, 8.0)
-AWAY_SECONDS = (8.0, 25.0)
+LASTS_SECONDS = {"Valkey frozen": (2.0, 8.0), "Valkey away": (8.0, 25.0)}
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,24 @@ class Fault:
 def schedule(seed: int, seconds: float) -> list[Fault]:
     """Every kind once, if there is time for it, then what chance wants; the same for the same arguments."""
     chooser = random.Random(f"chaos {seed}")
-    kinds, weights = list(KINDS), [weight for weight, _ in KINDS.values()]
-    first = chooser.sample(kinds, len(kinds))
-    faults, after = [], chooser.uniform(*PAUSE_SECONDS)
+    first = chooser.sample(list(KINDS), len(KINDS))
+    faults: list[Fault] = []
+    rests_until = dict.fromkeys(SERVERS, 0.0)
+    after = chooser.uniform(*PAUSE_SECONDS)
     while after < seconds:
-        kind = first.pop() if first else chooser.choices(kinds, weights)[0]
+        possible = [kind for kind in KINDS if rests_until.get(KINDS[kind][1][0], 0.0) <= after]
+        kind = next((kind for kind in first if kind in possible), None)
+        if kind:
+            first.remove(kind)
+        else:
+            kind = chooser.choices(possible, [KINDS[kind][0] for kind in possible])[0]
         targets = KINDS[kind][1]
         if len(targets) == 1 and targets[0] in ("web", "worker", "sender"):
             targets = (f"{targets[0]}{chooser.randint(1, COPIES)}",)
-        lasts = {"Valkey frozen": FROZEN_SECONDS, "Valkey away": AWAY_SECONDS}.get(kind, (0.0, 0.0))
-        faults.append(Fault(after, kind, targets, chooser.uniform(*lasts)))
+        lasts = chooser.uniform(*LASTS_SECONDS.get(kind, (0.0, 0.0)))
+        faults.append(Fault(after, kind, targets, lasts))
+        if targets[0] in SERVERS:
+            rests_until[targets[0]] = after + lasts + REST_SECONDS[targets[0]]
         after += chooser.uniform(*PAUSE_SECONDS)
     return faults
 
