@@ -5,6 +5,7 @@ python -m bench.drill --runs 10 --seconds 100 --seed 1
 
 import argparse
 import contextlib
+import json
 import shutil
 import signal
 import statistics
@@ -76,6 +77,8 @@ def run(*, seed: int, seconds: float, rate: float, folder: Path) -> Result:
         with stack.database() as database:
             evidence = gather(database, stack.mail_log)
         verdict = reconcile.judge(stack.scene, load.problems, evidence, chaos.events, left)
+        told = {"events": list(map(vars, chaos.events)), "waits": list(map(vars, verdict.waits))}
+        (folder / "report.json").write_text(json.dumps(told))
         return Result(seed, verdict, chaos.events, load, time.monotonic() - ended)
 
 
@@ -144,7 +147,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=100, help="of alerts and faults in each run")
     parser.add_argument("--seed", type=int, default=1, help="of the first run; each further one has the next")
-    parser.add_argument("--rate", type=float, default=1.2, help="requests with new alerts a second")
+    parser.add_argument("--rate", type=float, default=0.8, help="requests with new alerts a second")
     parser.add_argument("--keep", type=Path, help="a folder for the runs' logs")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end what was started, remove what was made

@@ -25,8 +25,9 @@ from .load import Problem
 from .provider import SLOW_SECONDS
 from .scene import Policy, Scene
 
-# From the lease to the connection there is only a message to be rendered: what two busy cores may make of that.
-SETTLING_SECONDS = 1.0
+# From the lease, which must not come after the answer at all, to the connection there is only a message to be
+# rendered; this is what a machine that is out of processor time may make of that.
+SETTLING_SECONDS = 3.0
 # From the provider's answer to the commit of the result.
 COMMIT_SECONDS = 2.0
 # The clock that says when a step is due runs in a transaction that began a little earlier.
