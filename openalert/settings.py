@@ -147,8 +147,13 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = environment.worker_concurrency
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: the standby works meanwhile
-# A broker that hangs must not hold up whoever tells it something.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 5}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # A broker that hangs must not hold up whoever tells it something.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+    # A wake-up that a dead worker had taken is not delivered again an hour later: its row was found long before.
+    "ack_emulation": False,
+}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from notifications import outbox
 from notifications.enums import Channel, NotificationStatus
@@ -43,12 +43,17 @@ def gate(monkeypatch):
 def test_pages_left_behind_are_sent_once_and_no_more_at_once_than_allowed(transactional_db, gate):
     pages = [NotificationFactory().pk for _ in range(7)]
     first, second = LeftBehind(2), LeftBehind(1)
-    looks = [threading.Thread(target=standby.look) for standby in (first, second)]
+
+    def look(standby):
+        standby.look()
+        connection.close()
+
+    looks = [threading.Thread(target=look, args=[standby]) for standby in (first, second)]
     gate.is_open.set()
-    for look in looks:
-        look.start()
-    for look in looks:
-        look.join(20)
+    for thread in looks:
+        thread.start()
+    for thread in looks:
+        thread.join(20)
     first._pool.shutdown()
     second._pool.shutdown()
     assert sorted(gate.sent) == sorted(pages)

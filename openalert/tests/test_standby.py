@@ -1,8 +1,15 @@
 """What is due is done without broker and without beat."""
 
+import socket
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
+from celery import Celery
 from celery.signals import task_success
 from django.db import OperationalError
+from django.utils import timezone
 
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory
 from incidents import lifecycle
@@ -10,7 +17,11 @@ from incidents.enums import Severity
 from incidents.timeline import SYSTEM
 from notifications.enums import Channel, NotificationStatus
 from notifications.models import Notification
+from notifications.tests.factories import NotificationFactory
 from openalert import standby
+from openalert.embedded.places import Places
+from openalert.embedded.servers import EmbeddedServers
+from openalert.embedded.valkey import wait_for_valkey
 from openalert.standby import Lookout
 from openalert.tests.stack import Stack, eventually
 from teams.tests.factories import ServiceFactory, UserFactory
@@ -95,6 +106,52 @@ def test_each_worker_stands_by_for_its_own_queues(settings):
     assert standby.tasks_of(["delivery"]) == ["notifications.tasks.deliver_left_behind"]
     assert "escalations.tasks.tick" in standby.tasks_of(["openalert"])
     assert standby.tasks_of(["another"]) == []
+
+
+@pytest.fixture
+def broker():
+    """A Valkey of its own, to be killed and started again."""
+    with tempfile.TemporaryDirectory(prefix="openalert-broker-") as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)
+        with EmbeddedServers(Places(folder / "data"), durable=False) as servers:
+            yield servers
+
+
+@pytest.fixture
+def hanging_mail_server():
+    """Takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.timeout(180)
+def test_worker_outlives_the_broker_that_it_has_tasks_from(transactional_db, broker, hanging_mail_server):
+    # The standby does not look at them today, so the worker must be told.
+    first, second = NotificationFactory.create_batch(2, wake_at=timezone.now() + timedelta(days=1))
+    stack = Stack()
+    stack.environment["REDIS_URL"] = broker.places.redis_url
+    stack.environment["EMAIL_URL"] = f"smtp://127.0.0.1:{hanging_mail_server}"
+    valkey = broker.children[1]
+    try:
+        worker = stack.start_worker()
+        tell(broker, first)
+        eventually(first.attempts.exists, within=30, what="the worker is sending")
+        valkey.kill()
+        eventually(lambda: "Cannot connect to" in worker.output, within=30, what="it has noticed")
+        valkey.restart()
+        wait_for_valkey(valkey, broker.places, 0)
+        tell(broker, second)
+        eventually(second.attempts.exists, within=60, what="it is told again")
+        assert worker.is_running
+    finally:
+        stack.stop()
+
+
+def tell(broker, page):
+    url = broker.places.redis_url.replace("unix://", "redis+socket://")
+    with Celery("asks", broker=url, set_as_current=False) as asker:
+        asker.send_task("notifications.tasks.deliver", args=[str(page.pk)], queue="delivery")
 
 
 @pytest.mark.timeout(120)
