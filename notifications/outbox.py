@@ -18,7 +18,7 @@ from django.utils import timezone
 from incidents import rooms, timeline
 from incidents.enums import Kind, Severity
 from incidents.models import Incident
-from openalert.wake import wake
+from openalert.wake import wake, waker
 from teams.models import User
 
 from . import backoff, contacts, messages
@@ -57,6 +57,8 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
     has switched all contact methods off.
     """
     requests = list(requests)
+    # Without a broker no wake-up is on its way: senders may take the page at once.
+    grace = timedelta() if waker.is_broker_away else GRACE
     notifications: list[Notification] = []
     unreachable: list[PageRequest] = []
     by_urgency: dict[str, dict[UUID, list]] = {}
@@ -82,7 +84,7 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
                     step=request.step,
                     priority=severity.rank,
                     due_at=due_at,
-                    wake_at=due_at + GRACE if due_at <= now else due_at,
+                    wake_at=due_at + grace if due_at <= now else due_at,
                 )
             )
     Notification.objects.bulk_create(notifications, ignore_conflicts=True)

@@ -36,6 +36,8 @@ class Waker:
         self._pid: int | None = None
         self._waiting: Queue[tuple[str, tuple[str, ...]]]
         self._paused_until = 0.0
+        #: Whether the broker did not take the last wake-up that it was offered.
+        self.is_broker_away = False
 
     def send(self, task: str, args: tuple[str, ...]) -> None:
         """Queue a wake-up; returns at once."""
@@ -61,9 +63,11 @@ class Waker:
                 continue
             try:
                 current_app.send_task(task, args=args, retry=False, ignore_result=True)
+                self.is_broker_away = False
             except Exception as error:  # kombu wraps whatever the broker's client raises, but not all of it
                 # Each of those that wait would have to wait for its time-out: let them pass for a while.
                 self._paused_until = time.monotonic() + PAUSE_SECONDS
+                self.is_broker_away = True
                 logger.warning("could not wake %s: %r", task, error)
                 self._drop_all()
 

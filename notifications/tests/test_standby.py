@@ -5,12 +5,16 @@ import threading
 import pytest
 from django.db import OperationalError, connection
 
+from incidents.tests.factories import IncidentFactory
 from notifications import outbox
 from notifications.enums import Channel, NotificationStatus
 from notifications.models import Notification
+from notifications.outbox import PageRequest
 from notifications.standby import LeftBehind
 from notifications.tests.factories import NotificationFactory
 from notifications.transports import TRANSPORTS
+from openalert.ids import uuid7
+from teams.tests.factories import UserFactory
 
 
 class Gate:
@@ -67,6 +71,15 @@ def test_page_that_was_taken_waits_its_grace_before_another_takes_it(db, clock):
     assert (outbox.take_left_behind(limit=9), outbox.sweep()) == ([], 0)
     clock.advance(seconds=outbox.GRACE.total_seconds())
     assert outbox.sweep() == 1
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+def test_page_is_free_for_senders_at_once_when_no_wake_up_can_come(db, clock, monkeypatch, is_away):
+    user, incident = UserFactory(), IncidentFactory()
+    monkeypatch.setattr(outbox.waker, "is_broker_away", is_away)
+    outbox.page([PageRequest(user, incident, uuid7(), 0, 0)], now=clock.now)
+    taken = outbox.take_left_behind(limit=9)
+    assert set(taken) == (set(Notification.objects.values_list("pk", flat=True)) if is_away else set())
 
 
 def test_result_is_written_when_the_database_is_back(transactional_db, gate, monkeypatch):

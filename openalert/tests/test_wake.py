@@ -58,6 +58,7 @@ def test_what_waits_for_a_broker_that_is_away_is_dropped(broker, monkeypatch):
     eventually(lambda: broker.asked == 1, within=10)
     broker.free.set()
     eventually(lambda: waker._paused_until > 0 and waker._waiting.empty(), within=10)
+    assert waker.is_broker_away
     broker.is_away = False
     waker.send("deliver", ("too soon",))
     eventually(waker._waiting.empty, within=10)
@@ -65,6 +66,7 @@ def test_what_waits_for_a_broker_that_is_away_is_dropped(broker, monkeypatch):
     waker.send("deliver", ("later",))
     eventually(lambda: broker.taken == [("deliver", "later")], within=10)
     assert broker.asked == 2
+    eventually(lambda: not waker.is_broker_away, within=10)
 
 
 def test_what_is_too_much_to_keep_is_dropped(broker, monkeypatch):
