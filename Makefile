@@ -6,14 +6,16 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+DRILL_ARGS ?= --runs 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench-intake bench-storm bench-growth clean-data
+.PHONY: help run test lint drill bench-intake bench-storm bench-growth clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
 	@echo "make test        run the tests (PYTEST_ARGS='-k engine')"
 	@echo "make lint        check style, import order and migrations"
+	@echo "make drill       break an installation again and again, and see that no alert and no page is lost"
 	@echo "make bench-intake   measure intake beside its peer (BENCH_ARGS='--rounds 1')"
 	@echo "make bench-storm    100,000 alerts in a minute while people look and are paged"
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
@@ -31,6 +33,9 @@ lint: $(STAMP)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -W 'ignore:Got an error checking' manage.py makemigrations --check --dry-run
+
+drill: $(STAMP)
+	$(VENV)/bin/python -m bench.drill $(DRILL_ARGS)
 
 bench-intake: $(STAMP)
 	$(VENV)/bin/python bench/compare_intake.py $(BENCH_ARGS)

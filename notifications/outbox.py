@@ -6,33 +6,37 @@ A worker that dies between the transport's answer and the commit makes a duplica
 """
 
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from incidents import rooms, timeline
 from incidents.enums import Kind, Severity
 from incidents.models import Incident
-from openalert.wake import wake
+from openalert.wake import wake, waker
 from teams.models import User
 
 from . import backoff, contacts, messages
 from .enums import UNFINISHED, AttemptStatus, Channel, NotificationStatus, Purpose
 from .exceptions import ContactMethodDisabled, DeliveryError
+from .leases import LEASE, keeper
 from .models import ContactMethod, DeliveryAttempt, Notification
 from .transports import TRANSPORTS
 
 logger = logging.getLogger(__name__)
 
 DELIVER_TASK = "notifications.tasks.deliver"
-LEASE = timedelta(seconds=60)
-# How long a wake-up may take to reach a worker before the sweep sends another.
-GRACE = timedelta(seconds=5)
+# How long a wake-up may take to reach a worker before the page counts as left behind.
+GRACE = timedelta(seconds=2)
 SWEEP_BATCH = 500
+# What was sent must not be sent again because the database is away just then.
+RESULT_PAUSE_SECONDS = 0.5
+RESULT_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
     has switched all contact methods off.
     """
     requests = list(requests)
+    # Without a broker no wake-up is on its way: senders may take the page at once.
+    grace = timedelta() if waker.is_broker_away else GRACE
     notifications: list[Notification] = []
     unreachable: list[PageRequest] = []
     by_urgency: dict[str, dict[UUID, list]] = {}
@@ -78,7 +84,7 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
                     step=request.step,
                     priority=severity.rank,
                     due_at=due_at,
-                    wake_at=due_at + GRACE if due_at <= now else due_at,
+                    wake_at=due_at + grace if due_at <= now else due_at,
                 )
             )
     Notification.objects.bulk_create(notifications, ignore_conflicts=True)
@@ -124,17 +130,28 @@ def mark_seen(*, user: User, notification_ids: Iterable[UUID]) -> int:
 @transaction.atomic
 def sweep(now: datetime | None = None) -> int:
     """Wake a batch of notifications that are due: delayed, to be retried, or left behind. Returns how many."""
+    due = take_left_behind(limit=SWEEP_BATCH, now=now)
+    for pk in due:
+        wake(DELIVER_TASK, str(pk))
+    return len(due)
+
+
+@transaction.atomic
+def take_left_behind(*, limit: int, now: datetime | None = None) -> list[UUID]:
+    """What is due and has no wake-up on its way, the most urgent first, for the caller to deliver.
+
+    Nobody else is given them until GRACE is over, so a caller that dies delays them by no more.
+    """
     now = now or timezone.now()
     due = list(
         Notification.objects.select_for_update(skip_locked=True)
         .filter(status__in=UNFINISHED, wake_at__lte=now)
         .order_by("priority", "wake_at")
-        .values_list("pk", flat=True)[:SWEEP_BATCH]
+        .values_list("pk", flat=True)[:limit]
     )
-    Notification.objects.filter(pk__in=due).update(wake_at=now + GRACE)
-    for pk in due:
-        wake(DELIVER_TASK, str(pk))
-    return len(due)
+    if due:
+        Notification.objects.filter(pk__in=due).update(wake_at=now + GRACE)
+    return due
 
 
 def deliver(notification_id: UUID) -> None:
@@ -147,16 +164,17 @@ def deliver(notification_id: UUID) -> None:
     if attempt is None:
         return
     notification = attempt.notification
-    try:
-        message = messages.render(notification)
-        provider_id = TRANSPORTS[Channel(notification.channel)].send(message)
-    except DeliveryError as error:
-        _finish(attempt, error=str(error), permanent=error.permanent)
-    except Exception as error:  # a transport's bug must not leave the row to its lease
-        logger.exception("delivery of %s failed", notification_id)
-        _finish(attempt, error=f"internal error: {error!r}", permanent=False)
-    else:
-        _finish(attempt, provider_id=provider_id)
+    with keeper.holding(attempt):
+        try:
+            message = messages.render(notification)
+            provider_id = TRANSPORTS[Channel(notification.channel)].send(message)
+        except DeliveryError as error:
+            _finish_surely(attempt, error=str(error), permanent=error.permanent)
+        except Exception as error:  # a transport's bug must not leave the row to its lease
+            logger.exception("delivery of %s failed", notification_id)
+            _finish_surely(attempt, error=f"internal error: {error!r}")
+        else:
+            _finish_surely(attempt, provider_id=provider_id)
 
 
 @transaction.atomic
@@ -197,6 +215,22 @@ def is_needed(notification: Notification) -> bool:
     return notification.incident.needs_paging if notification.incident else True
 
 
+def _finish_surely(
+    attempt: DeliveryAttempt, *, provider_id: str = "", error: str = "", permanent: bool = False
+) -> None:
+    """`_finish`, again and again while the database is away. Raises its error when that takes too long."""
+    until = time.monotonic() + RESULT_PATIENCE_SECONDS
+    while True:
+        try:
+            return _finish(attempt, provider_id=provider_id, error=error, permanent=permanent)
+        except (OperationalError, InterfaceError) as failure:
+            if connection.in_atomic_block or time.monotonic() > until:
+                raise
+            logger.warning("the result of %s cannot be written yet: %s", attempt.notification_id, failure)
+            connection.close()
+            time.sleep(RESULT_PAUSE_SECONDS)
+
+
 @transaction.atomic
 def _finish(
     attempt: DeliveryAttempt, *, provider_id: str = "", error: str = "", permanent: bool = False
@@ -211,8 +245,8 @@ def _finish(
         .select_related("user", "incident__service")
         .get(pk=attempt.notification_id)
     )
-    if notification.attempt_count != attempt.number:
-        return  # our lease ran out and somebody else has taken it over
+    if notification.attempt_count != attempt.number or notification.status != NotificationStatus.SENDING:
+        return  # our lease ran out and somebody else has taken it over, or this was written already
     if not error:
         notification.status, notification.sent_at = NotificationStatus.SENT, now
     elif permanent or attempt.number >= backoff.MAX_ATTEMPTS:

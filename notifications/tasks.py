@@ -3,8 +3,12 @@
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 
 from . import outbox
+from .standby import LeftBehind
+
+left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
 
 
 @shared_task
@@ -17,3 +21,9 @@ def deliver(notification_id: str) -> None:
 def sweep() -> None:
     """Every second: wake what is due."""
     outbox.sweep()
+
+
+@shared_task
+def deliver_left_behind() -> None:
+    """Every second in each sender, by its standby: send what no wake-up came for."""
+    left_behind.look()

@@ -7,12 +7,20 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 from django.conf import settings
+from kombu.transport.virtual import QoS
+
+from .standby import Standby
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openalert.settings")
 
 app = Celery("openalert")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(Standby)
+
+# A wake-up that was not carried out is not given back to the broker: the row is found without it. When the broker was lost, giving
+# back ends the whole worker (kombu 5.7.0: the closed channel has no address any more).
+QoS.restore_at_shutdown = False
 
 
 @setup_logging.connect

@@ -397,7 +397,9 @@ def with_pool(database: dict[str, Any], size: int, *, prepares: bool) -> dict[st
     mode: no server-side cursors. Prepared statements are intake's (openalert.sql); Django itself makes none."""
     options = {"connect_timeout": 5, **database.get("OPTIONS", {})}
     options["prepare_threshold"] = PREPARE_THRESHOLD if prepares else None
-    options["pool"] = {"min_size": 1, "max_size": size, "timeout": 10}
+    # What was lost is tried again after 1, 2, 4 … seconds, and anew by whoever needs it once that was given up: so
+    # nobody waits for long when the database is back, however long it was away.
+    options["pool"] = {"min_size": 1, "max_size": size, "timeout": 10, "reconnect_timeout": 10}
     return {**database, "OPTIONS": options, "CONN_HEALTH_CHECKS": True, "DISABLE_SERVER_SIDE_CURSORS": True}
 
 

@@ -127,6 +127,7 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "openalert",
+        "OPTIONS": {"socket_timeout": 2},
     }
 }
 CHANNEL_LAYERS = {
@@ -145,6 +146,14 @@ CELERY_TASK_ROUTES = {"notifications.tasks.deliver": {"queue": "delivery"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = environment.worker_concurrency
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: the standby works meanwhile
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # A broker that hangs must not hold up whoever tells it something.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+    # A wake-up that a dead worker had taken is not delivered again an hour later: its row was found long before.
+    "ack_emulation": False,
+}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
@@ -187,6 +196,17 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+# What each worker of a queue does every second by itself while nobody tells it to (openalert/standby.py).
+STANDBY = {
+    "openalert": [
+        "escalations.tasks.tick",
+        "incidents.tasks.wake_snoozed",
+        "alerts.tasks.expire_heartbeats",
+        "alerts.tasks.release_held",
+    ],
+    "delivery": ["notifications.tasks.deliver_left_behind"],
+}
+
 ALERT_RETENTION_DAYS = environment.alert_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
 
@@ -205,7 +225,7 @@ REST_FRAMEWORK = {
         "openalert.rest.filters.OrderingFilter",
     ],
     "DEFAULT_PAGINATION_CLASS": "openalert.rest.pagination.CursorPagination",
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.ScopedRateThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["openalert.rest.throttling.ScopedRateThrottle"],
     "DEFAULT_THROTTLE_RATES": {"sign_in": "30/min", "test_page": "10/min"},
     "DEFAULT_SCHEMA_CLASS": "openalert.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",

@@ -14,6 +14,7 @@ from incidents.timeline import SYSTEM
 from notifications import backoff, outbox
 from notifications.enums import AttemptStatus, Channel, NotificationStatus, Purpose
 from notifications.exceptions import ContactMethodDisabled, DeliveryError
+from notifications.leases import LEASE
 from notifications.models import MailboxMessage, Notification
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from notifications.transports import TRANSPORTS
@@ -120,7 +121,7 @@ def test_page_whose_worker_died_is_sent_when_the_lease_has_run_out(page, provide
         outbox.deliver(page.pk)
     page.refresh_from_db()
     assert page.status == SENDING
-    clock.advance(seconds=59)
+    clock.advance(seconds=LEASE.total_seconds() - 1)
     outbox.deliver(page.pk)
     assert outbox.sweep() == 0
     clock.advance(seconds=1)
@@ -136,7 +137,7 @@ def test_page_whose_worker_died_is_sent_when_the_lease_has_run_out(page, provide
 
 def test_worker_that_comes_back_after_its_lease_changes_nothing(page, provider, clock):
     slow = outbox._lease(page.pk)
-    clock.advance(seconds=60)
+    clock.advance(seconds=LEASE.total_seconds())
     outbox.deliver(page.pk)
     outbox._finish(slow, error="timed out")
     page.refresh_from_db()
@@ -154,7 +155,7 @@ def test_page_that_nobody_needs_any_more_is_dropped(page, provider, clock, answe
 def test_page_left_by_a_dead_worker_is_dropped_when_the_incident_was_answered(page, provider, clock):
     outbox._lease(page.pk)
     lifecycle.acknowledge(incident_id=page.incident.pk, actor=SYSTEM)
-    clock.advance(seconds=60)
+    clock.advance(seconds=LEASE.total_seconds())
     outbox.deliver(page.pk)
     page.refresh_from_db()
     assert (page.status, provider.messages) == (NotificationStatus.CANCELLED, [])

@@ -57,6 +57,17 @@ def test_signing_in_is_throttled(client, ana):
     assert refused["Retry-After"]
 
 
+def test_people_can_sign_in_while_redis_is_away(client, ana, settings):
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1/0",
+        }
+    }
+    assert sign_in(client, password="wrong").status_code == 401
+    assert me(sign_in(client).json()["access"]).status_code == 200
+
+
 def test_a_refresh_token_works_once(client, ana):
     first = sign_in(client).json()["refresh"]
     pair = client.post(f"{TOKEN}/refresh", {"refresh": first}).json()

@@ -1,0 +1,54 @@
+"""Senders' own look at the outbox: what no wake-up came for is sent all the same."""
+
+import logging
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from uuid import UUID
+
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from . import leases, outbox
+
+logger = logging.getLogger(__name__)
+
+# One look goes on for so long while there is always more.
+LOOK_SECONDS = 5.0
+
+
+class LeftBehind:
+    """Sends pages that were left behind, in threads of its own. To be used by one thread."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="left-behind")
+        self._pending: set[Future[None]] = set()
+
+    def look(self) -> int:
+        """Begin to send what was left behind, as much at once as the sender may. Returns how many."""
+        taken = 0
+        until = time.monotonic() + LOOK_SECONDS
+        while time.monotonic() < until:
+            self._pending = {future for future in self._pending if not future.done()}
+            # What the process's workers are sending counts as well, among it most of ours.
+            free = self._concurrency - max(leases.keeper.count, len(self._pending))
+            if free <= 0:
+                wait(self._pending, timeout=0.1, return_when=FIRST_COMPLETED)
+                if not self._pending:
+                    return taken  # the others have their hands full
+                continue
+            pages = outbox.take_left_behind(limit=free)
+            if not pages:
+                return taken
+            taken += len(pages)
+            self._pending |= {self._pool.submit(_deliver, page) for page in pages}
+        return taken
+
+
+def _deliver(page: UUID) -> None:
+    try:
+        outbox.deliver(page)
+    except DatabaseError as error:
+        logger.warning("page %s was left again: %s", page, error)
+    finally:
+        connection.close()  # back to the pool

@@ -1,0 +1,78 @@
+"""Leases: short, and renewed as long as the sender lives."""
+
+import pytest
+
+from notifications import leases, outbox
+from notifications.enums import NotificationStatus
+from notifications.leases import LEASE, LONGEST, Keeper
+from notifications.models import Notification
+from notifications.tests.factories import NotificationFactory
+
+
+@pytest.fixture
+def keeper(monkeypatch):
+    """Whose thread does nothing in the time that a test takes."""
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 30.0)
+    return Keeper()
+
+
+@pytest.fixture
+def page(db, clock):
+    return NotificationFactory()
+
+
+def grow_old(monkeypatch, seconds):
+    """What is held from here on has been held for so long."""
+    real = leases.time.monotonic()
+    monkeypatch.setattr(leases.time, "monotonic", lambda: real + seconds)
+
+
+def test_lease_of_a_slow_message_is_renewed(page, keeper, clock, monkeypatch):
+    attempt = outbox._lease(page.pk)
+    with keeper.holding(attempt):
+        assert (keeper.count, keeper.renew()) == (1, 0), "it has only begun"
+        clock.advance(seconds=LEASE.total_seconds() - 1)
+        grow_old(monkeypatch, 31)
+        assert keeper.renew() == 1
+    page.refresh_from_db()
+    assert page.lease_until == page.wake_at == clock.now + LEASE
+    assert (keeper.count, keeper.renew()) == (0, 0)
+
+
+def test_lease_of_a_message_that_hangs_runs_out(page, keeper, monkeypatch):
+    with keeper.holding(outbox._lease(page.pk)):
+        grow_old(monkeypatch, LONGEST.total_seconds() + 1)
+        assert keeper.renew() == 0
+
+
+def test_lease_that_somebody_else_has_now_is_not_renewed(page, keeper, clock, monkeypatch):
+    with keeper.holding(outbox._lease(page.pk)):
+        clock.advance(seconds=LEASE.total_seconds())
+        outbox._lease(page.pk)
+        grow_old(monkeypatch, 31)
+        assert keeper.renew() == 0
+
+
+def test_lease_of_what_was_sent_is_not_renewed(page, keeper, monkeypatch):
+    attempt = outbox._lease(page.pk)
+    with keeper.holding(attempt):
+        outbox._finish(attempt, provider_id="1")
+        grow_old(monkeypatch, 31)
+        assert keeper.renew() == 0
+    assert Notification.objects.get().status == NotificationStatus.SENT
+
+
+def test_keepers_thread_renews_by_itself(page, clock, monkeypatch):
+    renewed = leases.threading.Event()
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(Keeper, "renew", lambda keeper: renewed.set())
+    with Keeper().holding(outbox._lease(page.pk)):
+        assert renewed.wait(10)
+
+
+def test_killed_senders_page_is_free_again_after_a_short_lease(page, clock):
+    outbox._lease(page.pk)
+    clock.advance(seconds=LEASE.total_seconds() - 1)
+    assert outbox.take_left_behind(limit=9) == []
+    clock.advance(seconds=1)
+    assert outbox.take_left_behind(limit=9) == [page.pk]

@@ -1,0 +1,122 @@
+"""Pages whose wake-ups were lost are sent by the senders' own look."""
+
+import threading
+
+import pytest
+from django.db import OperationalError, connection
+
+from incidents.tests.factories import IncidentFactory
+from notifications import outbox
+from notifications.enums import Channel, NotificationStatus
+from notifications.models import Notification
+from notifications.outbox import PageRequest
+from notifications.standby import LeftBehind
+from notifications.tests.factories import NotificationFactory
+from notifications.transports import TRANSPORTS
+from openalert.ids import uuid7
+from teams.tests.factories import UserFactory
+
+
+class Gate:
+    """A transport that lets messages through once it is open, and knows the most that waited at once."""
+
+    def __init__(self):
+        self.is_open = threading.Event()
+        self.lock = threading.Lock()
+        self.waiting = self.most = 0
+        self.sent = []
+
+    def send(self, message):
+        with self.lock:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+        assert self.is_open.wait(20)
+        with self.lock:
+            self.waiting -= 1
+            self.sent.append(message.notification_id)
+        return "id"
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    gate = Gate()
+    monkeypatch.setitem(TRANSPORTS, Channel.EMAIL, gate)
+    return gate
+
+
+def test_pages_left_behind_are_sent_once_and_no_more_at_once_than_allowed(transactional_db, gate):
+    pages = [NotificationFactory().pk for _ in range(7)]
+    first, second = LeftBehind(2), LeftBehind(1)
+
+    def look(standby):
+        standby.look()
+        connection.close()
+
+    looks = [threading.Thread(target=look, args=[standby]) for standby in (first, second)]
+    gate.is_open.set()
+    for thread in looks:
+        thread.start()
+    for thread in looks:
+        thread.join(20)
+    first._pool.shutdown()
+    second._pool.shutdown()
+    assert sorted(gate.sent) == sorted(pages)
+    assert gate.most <= 3
+    assert set(Notification.objects.values_list("status", flat=True)) == {NotificationStatus.SENT}
+
+
+def test_page_that_was_taken_waits_its_grace_before_another_takes_it(db, clock):
+    page = NotificationFactory()
+    assert outbox.take_left_behind(limit=9) == [page.pk]
+    assert (outbox.take_left_behind(limit=9), outbox.sweep()) == ([], 0)
+    clock.advance(seconds=outbox.GRACE.total_seconds())
+    assert outbox.sweep() == 1
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+def test_page_is_free_for_senders_at_once_when_no_wake_up_can_come(db, clock, monkeypatch, is_away):
+    user, incident = UserFactory(), IncidentFactory()
+    monkeypatch.setattr(outbox.waker, "is_broker_away", is_away)
+    outbox.page([PageRequest(user, incident, uuid7(), 0, 0)], now=clock.now)
+    taken = outbox.take_left_behind(limit=9)
+    assert set(taken) == (set(Notification.objects.values_list("pk", flat=True)) if is_away else set())
+
+
+def test_result_is_written_when_the_database_is_back(transactional_db, gate, monkeypatch):
+    page = NotificationFactory()
+    finish, faults = outbox._finish, [OperationalError("the server is gone"), OperationalError("still")]
+
+    def finish_later(attempt, **result):
+        if faults:
+            raise faults.pop(0)
+        finish(attempt, **result)
+
+    monkeypatch.setattr(outbox, "_finish", finish_later)
+    monkeypatch.setattr(outbox, "RESULT_PAUSE_SECONDS", 0)
+    gate.is_open.set()
+    outbox.deliver(page.pk)
+    page.refresh_from_db()
+    assert (page.status, page.attempt_count, gate.sent) == (NotificationStatus.SENT, 1, [page.pk])
+
+
+def test_result_that_was_written_though_the_answer_was_lost_is_written_once(db, gate):
+    page = NotificationFactory()
+    attempt = outbox._lease(page.pk)
+    outbox._finish(attempt, provider_id="id")
+    outbox._finish(attempt, provider_id="id")
+    assert page.incident.timeline.count() == 1
+
+
+def test_result_that_cannot_be_written_for_long_is_given_up(transactional_db, gate, monkeypatch):
+    page = NotificationFactory()
+
+    def finish_never(attempt, **result):
+        raise OperationalError("the server is gone")
+
+    monkeypatch.setattr(outbox, "_finish", finish_never)
+    monkeypatch.setattr(outbox, "RESULT_PATIENCE_SECONDS", -1)
+    gate.is_open.set()
+    with pytest.raises(OperationalError):
+        outbox.deliver(page.pk)
+    page.refresh_from_db()
+    assert page.status == NotificationStatus.SENDING, "its lease is to run out"
