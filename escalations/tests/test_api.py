@@ -50,17 +50,17 @@ def test_a_policy_is_written_with_its_steps_and_comes_back_the_same(cast):
         "name": "Payments",
         "repeat_count": 2,
         "steps": [
-            {"delay_minutes": 5, "targets": [target("schedule", schedule), target("user", cast.manager)]},
-            {"delay_minutes": 15, "targets": [target("team", cast.team)]},
+            {"delay_seconds": 300, "targets": [target("schedule", schedule), target("user", cast.manager)]},
+            {"delay_seconds": 900, "targets": [target("team", cast.team)]},
         ],
     }
     api = cast.api("manager")
     policy = api.post("/api/v1/escalation-policies", body).json()
     assert [
-        (s["delay_minutes"], [(t["kind"], t["name"]) for t in s["targets"]]) for s in policy["steps"]
+        (s["delay_seconds"], [(t["kind"], t["name"]) for t in s["targets"]]) for s in policy["steps"]
     ] == [
-        (5, [("schedule", "Primary"), ("user", "Mara Manager")]),
-        (15, [("team", "Payments")]),
+        (300, [("schedule", "Primary"), ("user", "Mara Manager")]),
+        (900, [("team", "Payments")]),
     ]
 
     path = f"/api/v1/escalation-policies/{policy['id']}"
@@ -69,7 +69,7 @@ def test_a_policy_is_written_with_its_steps_and_comes_back_the_same(cast):
         del step["id"]
     assert again["steps"] == policy["steps"]
     assert len(api.patch(path, {"name": "Money"}).json()["steps"]) == 2
-    assert api.patch(path, {"steps": policy["steps"][1:]}).json()["steps"][0]["delay_minutes"] == 15
+    assert api.patch(path, {"steps": policy["steps"][1:]}).json()["steps"][0]["delay_seconds"] == 900
 
 
 def test_a_wrong_step_changes_nothing_of_the_policy(cast):
@@ -77,10 +77,10 @@ def test_a_wrong_step_changes_nothing_of_the_policy(cast):
     body = {
         "name": "Changed",
         "steps": [
-            {"delay_minutes": 5, "targets": [target("user", cast.outsider)]},
-            {"delay_minutes": 5, "targets": [target("user", cast.manager), target("user", cast.manager)]},
-            {"delay_minutes": 1441, "targets": []},
-            {"delay_minutes": 5, "targets": [{"kind": "pager", "id": "1"}]},
+            {"delay_seconds": 300, "targets": [target("user", cast.outsider)]},
+            {"delay_seconds": 300, "targets": [target("user", cast.manager), target("user", cast.manager)]},
+            {"delay_seconds": 86401, "targets": []},
+            {"delay_seconds": 300, "targets": [{"kind": "pager", "id": "1"}]},
         ],
     }
     response = cast.api("manager").patch(f"/api/v1/escalation-policies/{policy.pk}", body)
@@ -90,7 +90,7 @@ def test_a_wrong_step_changes_nothing_of_the_policy(cast):
         ("empty", "steps.2.targets"),
         ("invalid", "steps.3.targets.0.id"),
         ("invalid_choice", "steps.3.targets.0.kind"),
-        ("max_value", "steps.2.delay_minutes"),
+        ("max_value", "steps.2.delay_seconds"),
         ("unique", "steps.1.targets"),
     ]
     policy.refresh_from_db()

@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.db import transaction
 
-from alerts.tests.factories import AlertFactory, ChangeFactory, RuleFactory
+from alerts.tests.factories import AlertFactory, ChangeFactory, MaintenanceWindowFactory, RuleFactory
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
 from openalert.ids import uuid7
@@ -76,6 +76,7 @@ def world(db):
         "escalation-runs": run,
         "incidents": run.incident,
         "integrations": alert.integration,
+        "maintenance-windows": MaintenanceWindowFactory(team=cast.team, services=[service]),
         "memberships": cast.team.memberships.first(),
         "notification-rules": NotificationRuleFactory(user=cast.manager, contact_method=method),
         "notifications": NotificationFactory(incident=run.incident),
