@@ -1,7 +1,6 @@
 from typing import Any
 
 from django.db import transaction
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from escalations import routing, team_settings
@@ -239,7 +238,11 @@ class RunSerializer(serializers.ModelSerializer):
 
     incident = IncidentRefSerializer()
     snapshot = SnapshotSerializer()
-    waits_for = serializers.SerializerMethodField(help_text="Why nobody is paged for now; null: nothing.")
+    waits_for = serializers.CharField(
+        source="wait_reason",
+        allow_null=True,
+        help_text="Why nobody is paged for now: maintenance or working_hours.",
+    )
 
     class Meta:
         model = EscalationRun
@@ -248,10 +251,6 @@ class RunSerializer(serializers.ModelSerializer):
             "is_by_hand", "ended_at", "end_reason", "snapshot", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
-
-    @extend_schema_field(serializers.ChoiceField(WaitReason.choices, allow_null=True))
-    def get_waits_for(self, run: EscalationRun) -> str | None:
-        return run.waits_for or None
 
 
 class UpcomingStepSerializer(serializers.Serializer):

@@ -91,5 +91,9 @@ class EscalationRun(BaseModel):
             models.Index(fields=["resumes_at"], condition=Q(resumes_at__isnull=False), name="run_to_resume"),
         ]
 
+    @property
+    def wait_reason(self) -> WaitReason | None:
+        return WaitReason(self.waits_for) if self.waits_for else None
+
     def __str__(self) -> str:
         return f"{self.snapshot['policy']} for {self.incident}"
