@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from .enums import RunStatus
 from .models import EscalationRun
@@ -13,15 +14,22 @@ from .waits import Wait
 MOST_TURNS = 1000
 
 
+class Foreseen(NamedTuple):
+    """At the instant `at` there is something to wait for."""
+
+    at: datetime
+    wait: Wait
+
+
 @dataclass
 class Ahead:
-    """Steps in order, what is waited for by the instant at which it is looked at, and when the policy ends.
+    """Steps in order, what has to be waited for, and when the policy ends.
 
     `ends_at` is None when only a part of the future was asked for.
     """
 
     steps: list[Reached] = field(default_factory=list)
-    waits: list[tuple[datetime, Wait]] = field(default_factory=list)
+    waits: list[Foreseen] = field(default_factory=list)
     ends_at: datetime | None = None
 
 
@@ -41,7 +49,7 @@ def look_ahead(run: EscalationRun, *, most: int) -> Ahead:
         now = run.due_at
         outcome = carry_out(run, around, now=now)
         ahead.steps += outcome.reached
-        ahead.waits += [(now, wait) for wait in outcome.waits]
+        ahead.waits += [Foreseen(now, wait) for wait in outcome.waits]
         if outcome.ended:
             ahead.ends_at = now
     del ahead.steps[most:]

@@ -16,12 +16,11 @@ from openalert.words import listed
 from teams.models import Service, User
 
 from . import snapshot
-from .ahead import Ahead, look_ahead
+from .ahead import Ahead, Foreseen, look_ahead
 from .engine import Beginning, managers_of
 from .models import EscalationPolicy, RoutingRule
 from .routing import Choice, Labels, choices_for
 from .steps import Reached
-from .waits import Wait
 
 # More steps than any policy has in all its rounds.
 MOST_STEPS = 500
@@ -33,6 +32,10 @@ class Way:
 
     channel: Channel
     delay: timedelta
+
+    @property
+    def delay_seconds(self) -> int:
+        return int(self.delay.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Preview:
     at: datetime
     policy: EscalationPolicy | None = None
     rule: RoutingRule | None = None
-    waits: list[tuple[datetime, Wait]] = field(default_factory=list)
+    waits: list[Foreseen] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     ends_at: datetime | None = None
     managers: list[User] = field(default_factory=list)

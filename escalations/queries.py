@@ -88,7 +88,7 @@ def plans_for(service: Service, *, at: datetime) -> list[Plan]:
             [Severity(incident.severity) for incident in found],
             key[0],
             _steps(key[0], aheads[key].steps) if key[0] else [],
-            aheads[key].waits[0][1] if aheads[key].waits else None,
+            aheads[key].waits[0].wait if aheads[key].waits else None,
         )
         for key, found in groups.items()
     ]

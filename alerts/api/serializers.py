@@ -9,7 +9,7 @@ from alerts.models import Alert, Change, Integration, MaintenanceWindow
 from incidents.api.serializers import IncidentRefSerializer
 from openalert.rest.serializers import ModelSerializer
 from teams.api.scoping import VisibleField
-from teams.api.serializers import ServiceRefSerializer, TeamRefSerializer, UserRefSerializer
+from teams.api.serializers import EndsAfterStart, ServiceRefSerializer, TeamRefSerializer, UserRefSerializer
 from teams.models import Service, Team
 
 MAX_GROUPING_LABELS = 20
@@ -100,7 +100,7 @@ class ChangeSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class MaintenanceWindowSerializer(ModelSerializer):
+class MaintenanceWindowSerializer(EndsAfterStart, ModelSerializer):
     """Without services it is about all of the team's."""
 
     team = VisibleField(queryset=Team.objects.all())

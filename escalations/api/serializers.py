@@ -289,7 +289,7 @@ class PreviewQuerySerializer(serializers.Serializer):
 
 class PreviewWaySerializer(serializers.Serializer):
     channel = serializers.ChoiceField(Channel.choices)
-    delay_seconds = serializers.IntegerField(source="delay.total_seconds", help_text="After the step.")
+    delay_seconds = serializers.IntegerField(help_text="After the step.")
 
 
 class PreviewPersonSerializer(serializers.Serializer):
@@ -308,9 +308,9 @@ class PreviewStepSerializer(serializers.Serializer):
 class PreviewWaitSerializer(serializers.Serializer):
     """Until then nobody is paged."""
 
-    at = serializers.DateTimeField(source="0")
-    reason = serializers.ChoiceField(WaitReason.choices, source="1.reason")
-    until = serializers.DateTimeField(source="1.until")
+    at = serializers.DateTimeField()
+    reason = serializers.ChoiceField(WaitReason.choices, source="wait.reason")
+    until = serializers.DateTimeField(source="wait.until")
 
 
 class PreviewSerializer(serializers.Serializer):
