@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.contrib.auth.models import AnonymousUser
+
 from incidents.enums import SEVERITIES, Severity
 from incidents.models import Incident
 from openalert.words import delay_in_words
-from teams.models import Service, User
+from teams.enums import Role
+from teams.models import Membership, Service, Team, User
 
 from .ahead import Ahead
 from .models import EscalationPolicy, StepTarget
@@ -103,3 +106,26 @@ def _steps(policy: EscalationPolicy, reached: Iterable[Reached]) -> list[Planned
         )
         for step in first_round
     ]
+
+
+def steps_now(policy: EscalationPolicy, *, at: datetime) -> list[PlannedStep]:
+    """The policy's first round as if it began at the instant, steps loaded; whatever paging may have to wait for."""
+    snapshot = of_policy(policy)
+    targets = Targets([snapshot])
+    rows = sorted(policy.steps.all(), key=lambda step: step.position)
+    result: list[PlannedStep] = []
+    after = timedelta()
+    for number, (row, step) in enumerate(zip(rows, snapshot["steps"], strict=True), start=1):
+        people = targets.people(step, at=at)
+        result.append(PlannedStep(number, after, list(row.targets.all()), people))
+        after += row.delay
+    return result
+
+
+def managed_by(user: User | AnonymousUser, teams: Iterable[Team]) -> set[UUID]:
+    """The ids of those of the teams that the person manages."""
+    teams = list(teams)
+    if user.is_superuser:
+        return {team.pk for team in teams}
+    memberships = Membership.objects.filter(user=user, team__in=teams, role=Role.MANAGER)
+    return set(memberships.values_list("team_id", flat=True))

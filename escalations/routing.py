@@ -123,6 +123,29 @@ def next_position(team: Team) -> int:
 
 
 @transaction.atomic
+def save_rule(rule: RoutingRule) -> RoutingRule:
+    """Save a rule, validated before; a new one comes last."""
+    if rule._state.adding:
+        rule.position = next_position(rule.team)
+    rule.save()
+    return rule
+
+
+@transaction.atomic
+def move(*, rule_id: UUID, by: int) -> None:
+    """Try a rule so many places later, or earlier when it is negative; at the ends it stays.
+
+    Raises RoutingRule.DoesNotExist.
+    """
+    rule = RoutingRule.objects.select_related("team").get(pk=rule_id)
+    Team.objects.select_for_update().get(pk=rule.team_id)
+    order = list(rule.team.routing_rules.order_by("position").values_list("pk", flat=True))
+    place = order.index(rule_id)
+    order.insert(min(max(place + by, 0), len(order) - 1), order.pop(place))
+    reorder(team=rule.team, rule_ids=order)
+
+
+@transaction.atomic
 def reorder(*, team: Team, rule_ids: Sequence[UUID]) -> None:
     """Try the team's rules in this order from now on. Raises NotTheTeamsRules unless all are named, once each."""
     Team.objects.select_for_update().get(pk=team.pk)

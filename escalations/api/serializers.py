@@ -3,7 +3,7 @@ from typing import Any
 from django.db import transaction
 from rest_framework import serializers
 
-from escalations import routing, team_settings
+from escalations import policies, routing, team_settings
 from escalations.enums import TargetKind, WaitReason
 from escalations.hours import WEEKDAYS
 from escalations.models import (
@@ -12,7 +12,6 @@ from escalations.models import (
     EscalationStep,
     PagingSettings,
     RoutingRule,
-    StepTarget,
 )
 from escalations.models.routing import MAX_LABEL
 from incidents.api.serializers import IncidentRefSerializer
@@ -83,28 +82,28 @@ class PolicySerializer(ModelSerializer):
             "updated_at",
         ]  # fmt: skip
 
-    @transaction.atomic
     def create(self, validated_data: dict[str, Any]) -> EscalationPolicy:
         steps = validated_data.pop("steps", [])
-        policy = super().create(validated_data)
-        write_steps(policy, steps)
-        return policy
+        return policies.save_policy(EscalationPolicy(**validated_data), steps=new_steps(steps))
 
-    @transaction.atomic
     def update(self, instance: EscalationPolicy, validated_data: dict[str, Any]) -> EscalationPolicy:
         steps = validated_data.pop("steps", None)
-        policy = super().update(instance, validated_data)
-        if steps is not None:
-            policy.steps.all().delete()
-            write_steps(policy, steps)
-        return policy
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        return policies.save_policy(instance, steps=None if steps is None else new_steps(steps))
 
 
-def write_steps(policy: EscalationPolicy, steps: list[dict[str, Any]]) -> None:
-    for position, values in enumerate(steps):
-        targets = values.pop("targets")
-        step = EscalationStep.objects.create(policy=policy, position=position, **values)
-        StepTarget.objects.bulk_create(StepTarget(step=step, **target) for target in targets)
+def new_steps(steps: list[dict[str, Any]]) -> list[policies.NewStep]:
+    return [
+        policies.NewStep(
+            values.get("delay_seconds", EscalationStep._meta.get_field("delay_seconds").default),
+            [
+                policies.NewTarget(TargetKind(target["kind"]), target[TargetKind(target["kind"]).field])
+                for target in values["targets"]
+            ],
+        )
+        for values in steps
+    ]
 
 
 class DayHoursSerializer(Whole, serializers.Serializer):

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.urls import reverse
 
+from escalations.models import EscalationPolicy
 from incidents.models import Incident
 from notifications.models import MailboxMessage
 from openalert import demo
@@ -56,6 +57,8 @@ class Command(BaseCommand):
         incident = Incident.objects.unresolved().first() or Incident.objects.first()
         mail = MailboxMessage.objects.first()
         letter = {"mailbox-message": reverse("mailbox-message", args=[mail.pk])} if mail else {}
+        policy = EscalationPolicy.objects.filter(team=incident.service.team).order_by("-name").first()
+        team = incident.service.team_id
         schedule = Schedule.objects.filter(team=incident.service.team).order_by("-name").first()
         return {
             "incidents": reverse("incidents"),
@@ -65,6 +68,12 @@ class Command(BaseCommand):
             "on-call": reverse("on-call"),
             "schedule": reverse("schedule", args=[schedule.pk]),
             "override": reverse("override-new", args=[schedule.pk]),
+            "escalation": reverse("escalation"),
+            "policy": reverse("policy", args=[policy.pk]),
+            "policy-edit": reverse("policy-edit", args=[policy.pk]),
+            "routing-rule": reverse("routing-rule-new", args=[team]),
+            "paging-settings": reverse("paging-settings", args=[team]),
+            "preview": reverse("service-preview", args=[incident.service_id]),
             "incident-new": reverse("incident-new"),
             "me": reverse("me"),
             "my-pages": reverse("my-pages"),
