@@ -52,6 +52,7 @@ def escalation(request: HttpRequest) -> HttpResponse:
     managed = queries.managed_by(request.user, teams)
     for row in by_team.values():
         row["may_manage"] = row["team"].pk in managed
+        row["leaves_nothing"] = any(rule.takes_everything for rule in row["rules"])
     return render(request, "escalations/escalation.html", {"rows": list(by_team.values())})
 
 

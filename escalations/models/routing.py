@@ -85,6 +85,10 @@ class RoutingRule(BaseModel):
         return " · ".join(which)
 
     @property
+    def takes_everything(self) -> bool:
+        return not (self.service_id or self.severities or self.labels or self.hours)
+
+    @property
     def tzinfo(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone or self.team.time_zone)
 

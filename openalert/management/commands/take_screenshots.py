@@ -58,7 +58,6 @@ class Command(BaseCommand):
         mail = MailboxMessage.objects.first()
         letter = {"mailbox-message": reverse("mailbox-message", args=[mail.pk])} if mail else {}
         policy = EscalationPolicy.objects.filter(team=incident.service.team).order_by("-name").first()
-        team = incident.service.team_id
         schedule = Schedule.objects.filter(team=incident.service.team).order_by("-name").first()
         return {
             "incidents": reverse("incidents"),
@@ -70,9 +69,6 @@ class Command(BaseCommand):
             "override": reverse("override-new", args=[schedule.pk]),
             "escalation": reverse("escalation"),
             "policy": reverse("policy", args=[policy.pk]),
-            "policy-edit": reverse("policy-edit", args=[policy.pk]),
-            "routing-rule": reverse("routing-rule-new", args=[team]),
-            "paging-settings": reverse("paging-settings", args=[team]),
             "preview": reverse("service-preview", args=[incident.service_id]),
             "incident-new": reverse("incident-new"),
             "me": reverse("me"),
