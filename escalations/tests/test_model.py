@@ -54,6 +54,7 @@ def policies(name):
     )
 
 
+SPANS = st.sampled_from([1, 30, 60, 300, 600, 7200])
 CASES = st.integers(0, MOST_CASES - 1)
 SEVERITIES = st.sampled_from(Severity.values)
 
@@ -78,8 +79,8 @@ class Engine(RuleBasedStateMachine):
         transaction.set_rollback(True)
         self.transaction.__exit__(None, None, None)
 
-    @initialize(usual=policies("usual"), critical=policies("critical"))
-    def begin(self, usual, critical):
+    @initialize(usual=policies("usual"), critical=policies("critical"), severity=SEVERITIES)
+    def begin(self, usual, critical, severity):
         team = self.service.team
         self.rows = {name: PolicyFactory(team=team, name=name) for name in ("usual", "critical")}
         self.write(usual)
@@ -87,6 +88,7 @@ class Engine(RuleBasedStateMachine):
         RoutingRuleFactory(team=team, severities=[Severity.CRITICAL], policy=self.rows["critical"])
         PagingSettingsFactory(team=team, default_policy=self.rows["usual"])
         self.model = Model(usual, critical)
+        self.fire(severity)
 
     def write(self, policy):
         row = self.rows[policy.name]
@@ -263,6 +265,20 @@ class Engine(RuleBasedStateMachine):
             lifecycle.wake_snoozed()
         self.model.wake(now)
 
+    @rule(seconds=SPANS, tasks=st.permutations(["tick", "resume", "wake"]))
+    def a_moment_passes(self, seconds, tasks):
+        self.clock.advance(seconds=seconds)
+        for task in tasks:
+            getattr(self, task)(1)
+
+    # Most of what happens is that time passes and workers work.
+    another_moment_passes = rule(seconds=SPANS, tasks=st.permutations(["tick", "resume", "wake"]))(
+        lambda self, seconds, tasks: self.a_moment_passes(seconds, tasks)
+    )
+    yet_another_passes = rule(seconds=SPANS)(
+        lambda self, seconds: self.a_moment_passes(seconds, ["wake", "resume", "tick"])
+    )
+
     @rule(order=st.randoms(use_true_random=False), is_doubled=st.booleans())
     def deliver(self, order, is_doubled):
         pages = list(Notification.objects.filter(status__in=UNFINISHED).values_list("pk", flat=True))
@@ -299,8 +315,8 @@ def test_the_engine_does_what_the_model_does(db, clock):
     run_state_machine_as_test(
         Engine,
         settings=settings(
-            max_examples=40,
-            stateful_step_count=30,
+            max_examples=60,
+            stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
