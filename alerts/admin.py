@@ -1,5 +1,7 @@
 """The administrator's pages for integrations, and the view of their alerts."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef, QuerySet
@@ -7,12 +9,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 
 from openalert.admin_tools import RecordAdmin
 
-from . import heartbeats, integrations
-from .models import Alert, Change, Heartbeat, Integration
+from . import heartbeats, integrations, maintenance
+from .exceptions import NotTheTeamsServices, WindowEndsBeforeStart
+from .models import Alert, Change, Heartbeat, Integration, MaintenanceWindow
 
 
 @admin.register(Integration)
@@ -129,3 +133,67 @@ class HeartbeatAdmin(admin.ModelAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Heartbeat) -> None:
         heartbeats.delete(obj.pk)
+
+
+class MaintenanceForm(forms.ModelForm):
+    """The window's heart writes it: paging that waits has to hear of a change."""
+
+    class Meta:
+        model = MaintenanceWindow
+        fields = ("team", "title", "services", "starts_at", "ends_at")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        team = cleaned.get("team")
+        if team and any(service.team_id != team.pk for service in cleaned.get("services", ())):
+            self.add_error("services", NotTheTeamsServices.detail)
+        starts_at, ends_at = cleaned.get("starts_at"), cleaned.get("ends_at")
+        if starts_at and ends_at and ends_at <= starts_at:
+            self.add_error("ends_at", WindowEndsBeforeStart.detail)
+        elif ends_at and ends_at <= timezone.now():
+            self.add_error("ends_at", "It would be over already.")
+        return cleaned
+
+
+@admin.register(MaintenanceWindow)
+class MaintenanceWindowAdmin(admin.ModelAdmin):
+    form = MaintenanceForm
+    list_display = ("title", "team", "about", "starts_at", "ends_at", "created_by")
+    list_filter = ("team", "starts_at")
+    list_select_related = ("team", "created_by")
+    search_fields = ("title", "team__name", "services__name")
+    autocomplete_fields = ("team", "services")
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MaintenanceWindow]:
+        return super().get_queryset(request).prefetch_related("services")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: MaintenanceWindow | None = None) -> tuple:
+        return ("team",) if obj else ()
+
+    def has_change_permission(self, request: HttpRequest, obj: MaintenanceWindow | None = None) -> bool:
+        is_over = obj is not None and obj.ends_at <= timezone.now()
+        return not is_over and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: MaintenanceWindow | None = None) -> bool:
+        is_over = obj is not None and obj.ends_at <= timezone.now()
+        return not is_over and super().has_delete_permission(request, obj)
+
+    @admin.display(description="services")
+    def about(self, window: MaintenanceWindow) -> str:
+        return ", ".join(map(str, window.services.all())) or "all of the team's"
+
+    def save_model(
+        self, request: HttpRequest, obj: MaintenanceWindow, form: forms.ModelForm, change: bool
+    ) -> None:
+        given = {name: form.cleaned_data[name] for name in ("title", "starts_at", "ends_at", "services")}
+        if change:
+            maintenance.change_window(obj.pk, **given)
+        else:
+            obj.pk = maintenance.add_window(team=form.cleaned_data["team"], **given, by=request.user).pk
+
+    def save_related(self, request: HttpRequest, form: forms.ModelForm, formsets: list, change: bool) -> None:
+        """The services are written with the window."""
+
+    def delete_model(self, request: HttpRequest, obj: MaintenanceWindow) -> None:
+        maintenance.cancel_window(obj.pk)

@@ -75,3 +75,27 @@ class InvalidExpression(OpenAlertError):
 
     code = "invalid_expression"
     status = 400
+
+
+class WindowEndsBeforeStart(OpenAlertError):
+    code = "ends_before_start"
+    detail = "It has to end after it starts."
+    status = 400
+
+
+class WindowInThePast(OpenAlertError):
+    code = "window_in_the_past"
+    detail = "It would be over already."
+    status = 400
+
+
+class WindowIsOver(OpenAlertError):
+    code = "window_is_over"
+    detail = "This maintenance window is over: what has been is not changed."
+    status = 409
+
+
+class NotTheTeamsServices(OpenAlertError):
+    code = "not_the_teams_services"
+    detail = "Choose services of the window's own team."
+    status = 400

@@ -243,6 +243,7 @@ class _Round:
             list(opened),
             actor={incident.pk: _actor(problems) for incident, problems in opened.items()},
             details={incident.pk: _named(problems) for incident, problems in opened.items()},
+            labels={incident.pk: [p.event.labels for p in problems] for incident, problems in opened.items()},
         )
         return opened
 

@@ -7,16 +7,24 @@ from django.http import HttpRequest
 
 from incidents.enums import Severity
 from openalert.admin_tools import RecordAdmin
+from openalert.words import delay_in_words
 
-from . import routing
-from .models import EscalationPolicy, EscalationRun, EscalationStep, RoutingRule, StepTarget
+from . import routing, team_settings
+from .models import (
+    EscalationPolicy,
+    EscalationRun,
+    EscalationStep,
+    PagingSettings,
+    RoutingRule,
+    StepTarget,
+)
 
 
 class StepInline(admin.TabularInline):
     model = EscalationStep
     extra = 0
     show_change_link = True
-    fields = ("position", "delay_minutes", "whom")
+    fields = ("position", "delay_seconds", "whom")
     readonly_fields = ("whom",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationStep]:
@@ -52,7 +60,7 @@ class EscalationPolicyAdmin(admin.ModelAdmin):
     @admin.display(description="steps")
     def in_words(self, policy: EscalationPolicy) -> str:
         steps = (
-            f"{', '.join(map(str, step.targets.all())) or 'nobody'} ({step.delay_minutes} min)"
+            f"{', '.join(map(str, step.targets.all())) or 'nobody'} ({delay_in_words(step.delay)})"
             for step in policy.steps.all()
         )
         return " → ".join(steps) or "no steps"
@@ -70,7 +78,7 @@ class TargetInline(admin.TabularInline):
 
 @admin.register(EscalationStep)
 class EscalationStepAdmin(admin.ModelAdmin):
-    list_display = ("__str__", "delay_minutes", "whom")
+    list_display = ("__str__", "delay_seconds", "whom")
     list_filter = ("policy__team", "policy")
     list_select_related = ("policy",)
     search_fields = ("policy__name",)
@@ -105,7 +113,7 @@ class RoutingRuleForm(forms.ModelForm):
 
     class Meta:
         model = RoutingRule
-        fields = ("team", "position", "service", "severities", "policy")
+        fields = ("team", "position", "service", "severities", "labels", "hours", "time_zone", "policy")
 
     def clean(self) -> dict[str, object]:
         cleaned = super().clean()
@@ -117,7 +125,7 @@ class RoutingRuleForm(forms.ModelForm):
 @admin.register(RoutingRule)
 class RoutingRuleAdmin(admin.ModelAdmin):
     form = RoutingRuleForm
-    list_display = ("team", "position", "service", "severities", "policy")
+    list_display = ("team", "position", "conditions_in_words", "policy")
     list_display_links = ("position",)
     list_filter = ("team", "policy")
     list_select_related = ("team", "service", "policy")
@@ -125,10 +133,34 @@ class RoutingRuleAdmin(admin.ModelAdmin):
     autocomplete_fields = ("team", "service", "policy")
 
 
+@admin.register(PagingSettings)
+class PagingSettingsAdmin(admin.ModelAdmin):
+    list_display = ("team", "default_policy", "low_urgency_waits")
+    list_filter = ("low_urgency_waits",)
+    list_select_related = ("team", "default_policy")
+    search_fields = ("team__name",)
+    autocomplete_fields = ("team", "default_policy")
+
+    def save_model(
+        self, request: HttpRequest, obj: PagingSettings, form: forms.ModelForm, change: bool
+    ) -> None:
+        team_settings.write(obj)
+
+
 @admin.register(EscalationRun)
 class EscalationRunAdmin(RecordAdmin):
-    list_display = ("incident", "policy_name", "status", "loop", "step", "due_at", "ended_at", "end_reason")
-    list_filter = ("status", "end_reason", "policy", "created_at")
+    list_display = (
+        "incident",
+        "policy_name",
+        "status",
+        "loop",
+        "step",
+        "due_at",
+        "waits_for",
+        "ended_at",
+        "end_reason",
+    )
+    list_filter = ("status", "waits_for", "end_reason", "policy", "created_at")
     list_select_related = ("incident",)
     search_fields = ("=incident__number", "incident__title", "policy__name")
     show_full_result_count = False

@@ -5,7 +5,8 @@ class EscalationsConfig(AppConfig):
     name = "escalations"
 
     def ready(self) -> None:
-        from . import incident_parts, receivers
+        from . import coverage, incident_parts, receivers
 
         receivers.connect()
         incident_parts.connect()
+        coverage.connect()

@@ -7,7 +7,7 @@ transaction as the change of its status, so no page can be decided after an answ
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,34 +17,71 @@ from django.utils import timezone
 
 from incidents import lifecycle, timeline
 from incidents.enums import Kind, Severity, Status
-from incidents.models import Incident, TimelineEntry
+from incidents.models import Incident
 from incidents.timeline import Actor
 from notifications import outbox
+from notifications.enums import Purpose
 from notifications.outbox import PageRequest
 from openalert.wake import wake
-from teams.models import User
+from teams.enums import Role
+from teams.models import Membership, User
 
-from . import routing, snapshot
+from . import claims, routing, snapshot
+from .ahead import look_ahead
 from .enums import RunStatus
 from .exceptions import NothingToEscalate, ReassignToOne
 from .models import EscalationPolicy, EscalationRun
+from .routing import LabelsOf
 from .snapshot import Snapshot
-from .targets import Targets
+from .steps import Outcome, Reached, Surroundings, carry_out
 
 logger = logging.getLogger(__name__)
 
 TICK_TASK = "escalations.tasks.tick"
-BATCH = 200
+BATCH = 500
 # A run that cannot be carried out (a fault of ours) is put aside so long, so that it holds up no other.
 FAULT_PAUSE = timedelta(seconds=30)
 
 
-def start(incidents: Iterable[Incident], *, now: datetime) -> None:
-    """Arm the policy in charge of each incident (rows locked); its first step is due at once."""
+@dataclass(frozen=True)
+class Beginning:
+    """A run that is to begin: at a step, of a policy or of what a person asked for."""
+
+    incident: Incident
+    policy: EscalationPolicy | None
+    snapshot: Snapshot
+    loop: int = 0
+    step: int = 0
+    is_by_hand: bool = False
+
+    def run(self, *, now: datetime) -> EscalationRun:
+        """The run, due now and not written."""
+        return EscalationRun(
+            incident=self.incident,
+            policy=self.policy,
+            snapshot=self.snapshot,
+            priority=Severity(self.incident.severity).rank,
+            lane=self.incident.service.team_id,
+            loop=self.loop,
+            step=self.step,
+            is_by_hand=self.is_by_hand,
+            due_at=now,
+        )
+
+
+def start(incidents: Iterable[Incident], *, now: datetime, labels: LabelsOf | None = None) -> None:
+    """Arm the policy in charge of each incident (rows locked); its first step is due at once.
+
+    `labels` are those of their alerts where these are not stored yet.
+    """
     incidents = list(incidents)
-    policies = routing.policies_for(incidents)
-    _arm(
-        [(i, policies[i.pk], snapshot.of_policy(policies[i.pk])) for i in incidents if i.pk in policies],
+    policies = routing.policies_for(incidents, at=now, labels=labels)
+    begin(
+        [
+            Beginning(i, policies[i.pk], snapshot.of_policy(policies[i.pk]))
+            for i in incidents
+            if i.pk in policies
+        ],
         now=now,
     )
     timeline.record_all(
@@ -52,26 +89,16 @@ def start(incidents: Iterable[Incident], *, now: datetime) -> None:
             incident,
             Kind.NOBODY_TO_PAGE,
             at=now,
-            reason=f"no routing rule of {incident.service.team} takes this incident",
+            reason=f"no routing rule of {incident.service.team} takes this incident, and there is no default policy",
         )
         for incident in incidents
         if incident.pk not in policies
     )
 
 
-def _arm(
-    what: list[tuple[Incident, EscalationPolicy | None, Snapshot]], *, now: datetime
-) -> list[EscalationRun]:
-    runs = EscalationRun.objects.bulk_create(
-        EscalationRun(
-            incident=incident,
-            policy=policy,
-            snapshot=frozen,
-            priority=Severity(incident.severity).rank,
-            due_at=now,
-        )
-        for incident, policy, frozen in what
-    )
+def begin(beginnings: Iterable[Beginning], *, now: datetime) -> list[EscalationRun]:
+    """Write runs that are due at once, and tell of them. Their incidents (rows locked) have none that is running."""
+    runs = EscalationRun.objects.bulk_create(given.run(now=now) for given in beginnings)
     if runs:
         timeline.record_all(
             timeline.entry(run.incident, Kind.ESCALATION_STARTED, at=now, policy=run.snapshot["policy"])
@@ -82,21 +109,12 @@ def _arm(
 
 
 def stop(incidents: Iterable[Incident], *, reason: str, now: datetime) -> None:
-    """End the incidents' runs (incident rows locked): no further step will be carried out."""
-    EscalationRun.objects.filter(incident__in=list(incidents), status=RunStatus.RUNNING).update(
+    """End the incidents' runs (incident rows locked): no further step will be carried out, and none goes on later."""
+    of_incidents = EscalationRun.objects.filter(incident__in=list(incidents))
+    of_incidents.filter(status=RunStatus.RUNNING).update(
         status=RunStatus.STOPPED, due_at=None, ended_at=now, end_reason=reason, updated_at=now
     )
-
-
-def reprioritise(incidents: Iterable[Incident]) -> None:
-    """Let running escalations wait their turn by the incidents' severity as it is now."""
-    of_rank: dict[int, list[Incident]] = {}
-    for incident in incidents:
-        of_rank.setdefault(Severity(incident.severity).rank, []).append(incident)
-    for rank, same in of_rank.items():
-        EscalationRun.objects.filter(incident__in=same, status=RunStatus.RUNNING).update(
-            priority=rank, updated_at=timezone.now()
-        )
+    of_incidents.filter(resumes_at__isnull=False).update(resumes_at=None, updated_at=now)
 
 
 @transaction.atomic
@@ -109,7 +127,7 @@ def escalate_now(*, incident_id: UUID, actor: Actor) -> EscalationRun:
     incident = lifecycle.lock_one(incident_id)
     if incident.is_resolved:
         raise NothingToEscalate(f"Incident {incident.number} is resolved.")
-    previous = incident.escalation_runs.order_by("-created_at").first()
+    previous = incident.escalation_runs.newest_first().first()
     answered = incident.status != Status.OPEN
     if answered:
         incident = lifecycle.unacknowledge(incident_id=incident_id, actor=actor)
@@ -121,7 +139,7 @@ def escalate_now(*, incident_id: UUID, actor: Actor) -> EscalationRun:
         raise NothingToEscalate(f"No escalation policy is in charge of incident {incident.number}.")
     if answered and previous and previous.step < len(run.snapshot["steps"]):
         run.step = previous.step  # whoever was paged has answered: go on with those who come next
-    run.due_at = now
+    run.due_at, run.is_by_hand = now, True
     run.save()
     timeline.record(incident, Kind.ESCALATED, actor=actor)
     wake(TICK_TASK)
@@ -149,15 +167,25 @@ def reassign(
     stop([incident], reason="reassigned", now=now)
     outbox.cancel_pages([incident])
     if user:
-        policy = routing.policies_for([incident]).get(incident.pk)
+        policy = routing.policies_for([incident], at=now).get(incident.pk)
         frozen = snapshot.of_person(user, then=policy)
     elif policy:
         frozen = snapshot.of_policy(policy)
-    return _arm([(incident, policy, frozen)], now=now)[0]
+    return begin([Beginning(incident, policy, frozen, is_by_hand=True)], now=now)[0]
 
 
 def running(incident: Incident) -> EscalationRun | None:
     return incident.escalation_runs.filter(status=RunStatus.RUNNING).first()
+
+
+def upcoming(incident: Incident, *, limit: int = 5) -> list[Reached]:
+    """Who will be next unless somebody answers, and when; empty when nothing is running."""
+    run = (
+        incident.escalation_runs.filter(status=RunStatus.RUNNING)
+        .select_related("incident__service__team")
+        .first()
+    )
+    return look_ahead(run, most=limit).steps if run else []
 
 
 def tick(now: datetime | None = None) -> int:
@@ -165,119 +193,65 @@ def tick(now: datetime | None = None) -> int:
     total = 0
     while carried_out := _carry_out_batch(now or timezone.now()):
         total += carried_out
-        if carried_out < BATCH:
-            break
     return total
-
-
-@dataclass
-class Outcome:
-    """What the steps of one batch ask to be written."""
-
-    pages: list[PageRequest] = field(default_factory=list)
-    entries: list[TimelineEntry] = field(default_factory=list)
 
 
 @transaction.atomic
 def _carry_out_batch(now: datetime) -> int:
-    runs = list(
-        EscalationRun.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("incident__service__team")
-        .filter(due_at__lte=now)
-        .order_by("priority", "due_at")[:BATCH]
-    )
+    runs = claims.claim(now, limit=BATCH)
     if not runs:
         return 0
-    targets = Targets(run.snapshot for run in runs)
+    around = Surroundings.of(runs, at=now, is_writing=True)
     outcome = Outcome()
     for run in runs:
+        before = run.loop, run.step
         try:
-            _advance(run, targets, now, outcome)
+            outcome.add(carry_out(run, around, now=now))
         except DatabaseError:
             raise
         except Exception:
             logger.exception("escalation run %s cannot be carried out; trying again later", run.pk)
+            run.loop, run.step = before
             run.due_at = now + FAULT_PAUSE
-    for run in runs:
-        run.updated_at = now
-    EscalationRun.objects.bulk_update(
-        runs, ["loop", "step", "due_at", "status", "ended_at", "end_reason", "updated_at"]
-    )
-    for request in outbox.page(outcome.pages, now=now):
-        reason = f"{request.user} has switched all contact methods off"
-        outcome.entries.append(timeline.entry(request.incident, Kind.NOBODY_TO_PAGE, at=now, reason=reason))
-    timeline.record_all(outcome.entries)
+    claims.write(runs, now=now)
+    around.targets.save_turns()
+    _tell(outcome, now)
     return len(runs)
 
 
-def _advance(run: EscalationRun, targets: Targets, now: datetime, outcome: Outcome) -> None:
-    """Carry out the due step; steps that reach nobody are told and passed over at once."""
-    incident, steps = run.incident, run.snapshot["steps"]
-    while True:
-        if run.step >= len(steps):
-            # Count the loop even when it paged nobody, or it never ends.
-            if run.loop >= run.snapshot["repeat"] or not steps:
-                run.status, run.due_at = RunStatus.EXHAUSTED, None
-                run.ended_at, run.end_reason = now, "exhausted"
-                outcome.entries.append(
-                    timeline.entry(incident, Kind.ESCALATION_EXHAUSTED, at=now, policy=run.snapshot["policy"])
-                )
-                return
-            run.loop, run.step = run.loop + 1, 0
-        step = steps[run.step]
-        people = targets.people(step, at=now)
-        loop, number = run.loop, run.step
-        names = [target["name"] for target in step["targets"]]
-        run.step += 1
-        if people:
-            outcome.entries.append(
-                timeline.entry(
-                    incident,
-                    Kind.STEP_REACHED,
-                    at=now,
-                    people=[str(person) for person in people],
-                    targets=names,
-                    loop=loop,
-                    step=number,
-                )
+def _tell(outcome: Outcome, now: datetime) -> None:
+    """Write the pages and the entries that steps ask for; where a policy has ended, its team's managers hear of it."""
+    managers = managers_of({run.incident.service.team_id for run in outcome.ended})
+    notices: list[PageRequest] = []
+    for run in outcome.ended:
+        told = managers.get(run.incident.service.team_id, [])
+        outcome.entries.append(
+            timeline.entry(
+                run.incident,
+                Kind.ESCALATION_EXHAUSTED,
+                at=now,
+                policy=run.snapshot["policy"],
+                told=[str(person) for person in told],
             )
-            outcome.pages += [PageRequest(person, incident, run.pk, loop, number) for person in people]
-            run.due_at = now + timedelta(seconds=step["delay_seconds"])
-            return
-        reason = f"step {number + 1} reaches nobody ({', '.join(names) or 'it has no targets'})"
-        outcome.entries.append(timeline.entry(incident, Kind.NOBODY_TO_PAGE, at=now, reason=reason))
+        )
+        # No page has the place behind the last step, so that there is one notice for each run.
+        place = len(run.snapshot["steps"])
+        notices += [
+            PageRequest(person, run.incident, run.pk, run.loop, place, Purpose.NOTICE) for person in told
+        ]
+    for request in outbox.page([*outcome.pages, *notices], now=now):
+        reason = f"{request.user} has switched all contact methods off"
+        outcome.entries.append(timeline.entry(request.incident, Kind.NOBODY_TO_PAGE, at=now, reason=reason))
+    timeline.record_all(outcome.entries)
 
 
-@dataclass(frozen=True)
-class UpcomingStep:
-    """A step that will be carried out at `at` unless somebody answers, and whom it would reach then."""
-
-    at: datetime
-    loop: int
-    step: int
-    people: list[User]
-    targets: list[str]
-
-
-def upcoming(incident: Incident, *, limit: int = 5) -> list[UpcomingStep]:
-    """Who will be next, and when; empty when nothing is running."""
-    run = running(incident)
-    if run is None or run.due_at is None:
-        return []
-    result: list[UpcomingStep] = []
-    targets = Targets([run.snapshot])
-    at, loop, number = run.due_at, run.loop, run.step
-    steps = run.snapshot["steps"]
-    while len(result) < limit and steps:
-        if number >= len(steps):
-            if loop >= run.snapshot["repeat"]:
-                break
-            loop, number = loop + 1, 0
-        step = steps[number]
-        people = targets.people(step, at=at)
-        names = [target["name"] for target in step["targets"]]
-        result.append(UpcomingStep(at, loop, number, people, names))
-        if people:
-            at += timedelta(seconds=step["delay_seconds"])
-        number += 1
-    return result
+def managers_of(team_ids: set[UUID]) -> dict[UUID, list[User]]:
+    """The active managers of each team that has any."""
+    found: dict[UUID, list[User]] = {}
+    if team_ids:
+        memberships = Membership.objects.filter(
+            team__in=team_ids, role=Role.MANAGER, user__is_active=True
+        ).select_related("user")
+        for membership in memberships:
+            found.setdefault(membership.team_id, []).append(membership.user)
+    return found

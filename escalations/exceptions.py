@@ -21,3 +21,10 @@ class NotTheTeamsRules(OpenAlertError):
     code = "not_the_teams_rules"
     detail = "Name each routing rule of the team exactly once."
     status = 400
+
+
+class InvalidHours(OpenAlertError):
+    """Hours cannot be understood; `field` is the part at fault, like “mon.from”."""
+
+    code = "invalid_hours"
+    status = 400

@@ -7,4 +7,6 @@ urlpatterns = [
     path("incidents/<int:number>/escalate/", views.escalate, name="incident-escalate"),
     path("incidents/<int:number>/reassign/", views.reassign, name="incident-reassign"),
     path("", include("escalations.service_fragments")),
+    path("", include("escalations.policy_views")),
+    path("", include("escalations.rule_views")),
 ]

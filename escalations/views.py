@@ -27,7 +27,7 @@ def incident_escalation(request: HttpRequest, number: int) -> HttpResponse:
             "may_respond": can_respond(request.user, incident.service.team),
             "next": upcoming[0] if upcoming else None,
             "later": upcoming[1:],
-            "run": incident.escalation_runs.order_by("-created_at").first(),
+            "run": incident.escalation_runs.newest_first().first(),
         },
     )
 

@@ -1,6 +1,6 @@
 """Every change of an incident: lock, check, write, tell. Nothing else writes incidents, but incidents.merging."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -25,13 +25,14 @@ def _of(actor: Actors, incident: Incident) -> Actor:
     return actor if isinstance(actor, Actor) else actor[incident.pk]
 
 
-def lock(incident_ids: Iterable[UUID]) -> list[Incident]:
+def lock(incident_ids: Iterable[UUID], *, skip_locked: bool = False) -> list[Incident]:
     """The incidents, locked until the transaction ends, in one order so that two callers cannot deadlock.
 
-    The lock is FOR NO KEY UPDATE: rows that only point at the incident can be inserted meanwhile.
+    The lock is FOR NO KEY UPDATE: rows that only point at the incident can be inserted meanwhile. `skip_locked`
+    leaves out those that somebody else has locked.
     """
     return list(
-        Incident.objects.select_for_update(of=("self",), no_key=True)
+        Incident.objects.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
         .select_related("service__team")
         .filter(pk__in=incident_ids)
         .order_by("pk")
@@ -49,11 +50,16 @@ def lock_one(incident_id: UUID) -> Incident:
 
 @transaction.atomic(savepoint=False)
 def open_incidents(
-    incidents: list[Incident], *, actor: Actors, details: dict[UUID, dict[str, object]] | None = None
+    incidents: list[Incident],
+    *,
+    actor: Actors,
+    details: dict[UUID, dict[str, object]] | None = None,
+    labels: Mapping[UUID, Sequence[Mapping[str, str]]] | None = None,
 ) -> list[Incident]:
     """Write new incidents in one statement and tell: escalations are armed in this transaction.
 
-    `details` adds to an incident's timeline entry, by its id. The incidents come back with their numbers.
+    `details` adds to an incident's timeline entry, by its id; `labels` are those of the alerts that it is opened
+    for, which are not stored yet. The incidents come back with their numbers.
     """
     if not incidents:
         return []
@@ -72,7 +78,7 @@ def open_incidents(
         )
         for incident in incidents
     )
-    signals.incidents_opened.send(sender=Incident, incidents=incidents, actor=actor)
+    signals.incidents_opened.send(sender=Incident, incidents=incidents, actor=actor, labels=labels or {})
     return incidents
 
 
@@ -142,6 +148,24 @@ def unacknowledge(*, incident_id: UUID, actor: Actor) -> Incident:
     timeline.record(incident, Kind.UNACKNOWLEDGED, actor=actor)
     signals.incidents_unacknowledged.send(sender=Incident, incidents=[incident], actor=actor)
     return incident
+
+
+def expire_acknowledgements_locked(incidents: list[Incident]) -> None:
+    """Nobody has resolved these acknowledged incidents in time: they are open again. Rows locked by the caller, who
+    goes on with the paging."""
+    now = timezone.now()
+    entries = []
+    for incident in incidents:
+        who = str(incident.acknowledged_by) if incident.acknowledged_by else ""
+        since = incident.acknowledged_at or now
+        minutes = int((now - since).total_seconds() // 60)
+        entries.append(
+            timeline.entry(incident, Kind.ACKNOWLEDGEMENT_EXPIRED, at=now, user=who, minutes=minutes)
+        )
+        incident.move_to(Status.OPEN, at=now)
+        incident.updated_at = now
+    Incident.objects.bulk_update(incidents, ["status", "acknowledged_at", "acknowledged_by", "updated_at"])
+    timeline.record_all(entries)
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ Receivers write rows only: one that fails rolls the transition back.
 
 from django.dispatch import Signal
 
+# Also with `labels`: of the alerts that an incident is opened for, by its id, as they are not stored yet.
 incidents_opened = Signal()
 incidents_acknowledged = Signal()
 incidents_unacknowledged = Signal()

@@ -134,6 +134,24 @@ def _snoozed(who: str, data: dict[str, Any]) -> str:
     return f"{who} snoozed it until {until:%-d %b %H:%M %Z}"
 
 
+def _expired(who: str, data: dict[str, Any]) -> str:
+    whose = f"{data['user']}’s acknowledgement" if data["user"] else "The acknowledgement"
+    return f"{whose} ran out after {data['minutes']} minutes: paging goes on"
+
+
+def _waits(who: str, data: dict[str, Any]) -> str:
+    until = f"{timezone.localtime(datetime.fromisoformat(data['until'])):%-d %b %H:%M %Z}"
+    if data["reason"] == "maintenance":
+        return f"In maintenance ({data['words']}): nobody is paged until {until}"
+    return f"It is not urgent: nobody is paged until {data['words']} begin, {until}"
+
+
+def _exhausted(who: str, data: dict[str, Any]) -> str:
+    told = listed(data.get("told", []))
+    end = f"Nobody answered: {data['policy']} has ended and nobody else will be paged"
+    return f"{end}. {told} {'is' if len(data['told']) == 1 else 'are'} told so" if told else end
+
+
 def _numbers(data: dict[str, Any]) -> str:
     return listed([f"#{number}" for number in data["numbers"]])
 
@@ -162,6 +180,7 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     ),
     Kind.ACKNOWLEDGED: lambda who, data: f"{who} acknowledged",
     Kind.UNACKNOWLEDGED: lambda who, data: f"{who} put it back to open",
+    Kind.ACKNOWLEDGEMENT_EXPIRED: _expired,
     Kind.SNOOZED: _snoozed,
     Kind.WOKEN: lambda who, data: "The snooze ended: paging starts again",
     Kind.RESOLVED: lambda who, data: f"{who} resolved the incident",
@@ -173,11 +192,13 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.NOTE: lambda who, data: f"{who} wrote a note",
     Kind.REASSIGNED: lambda who, data: f"{who} reassigned it to {data['to']}",
     Kind.ESCALATION_STARTED: lambda who, data: f"Escalation started: {data['policy']}",
+    Kind.REROUTED: lambda who, data: (
+        f"It got worse: {data['policy']} is in charge instead of {data['before']}"
+    ),
+    Kind.PAGING_WAITS: _waits,
     Kind.ESCALATED: lambda who, data: f"{who} escalated to the next step",
     Kind.STEP_REACHED: _step,
-    Kind.ESCALATION_EXHAUSTED: lambda who, data: (
-        f"Nobody answered: {data['policy']} has ended and nobody else will be paged"
-    ),
+    Kind.ESCALATION_EXHAUSTED: _exhausted,
     Kind.NOBODY_TO_PAGE: lambda who, data: f"Nobody could be paged: {data['reason']}",
     Kind.PAGE_SENT: lambda who, data: f"Paged {data['user']} {data['channel']}",
     Kind.PAGE_FAILED: lambda who, data: f"Could not page {data['user']} {data['channel']}: {data['error']}",

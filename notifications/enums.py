@@ -29,6 +29,7 @@ UNFINISHED = (NotificationStatus.PENDING, NotificationStatus.SENDING)
 class Purpose(models.TextChoices):
     PAGE = "page", "Page"
     TEST = "test", "Test page"
+    NOTICE = "notice", "Notice: nobody answered"
 
 
 class AttemptStatus(models.TextChoices):

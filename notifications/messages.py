@@ -19,6 +19,7 @@ def render(notification: Notification) -> Message:
         "user": notification.user,
         "href": settings.SITE_URL.rstrip("/") + path,
         "is_test": notification.purpose == Purpose.TEST,
+        "is_notice": notification.purpose == Purpose.NOTICE,
     }
     # A title may hold line breaks, and a subject is one line: nobody writes headers through an alert.
     subject = " ".join(render_to_string("notifications/page_subject.txt", context).split())

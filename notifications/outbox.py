@@ -41,13 +41,14 @@ RESULT_PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Page `user` about `incident`, for the step that the last three name."""
+    """Page `user` about `incident`, for the step that the next three name; or tell them that nobody answered."""
 
     user: User
     incident: Incident
     run_id: UUID
     loop: int
     step: int
+    purpose: Purpose = Purpose.PAGE
 
 
 def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]:
@@ -74,6 +75,7 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
             due_at = now + timedelta(minutes=rule.delay_minutes)
             notifications.append(
                 Notification(
+                    purpose=request.purpose,
                     user=request.user,
                     incident=request.incident,
                     contact_method=rule.contact_method,
@@ -268,6 +270,8 @@ def _tell(notification: Notification) -> None:
         return
     user, channel = str(notification.user), Channel(notification.channel).phrase
     if notification.status == NotificationStatus.SENT:
+        if notification.purpose == Purpose.NOTICE:
+            return  # the end of the escalation has told of it
         timeline.record(notification.incident, Kind.PAGE_SENT, user=user, channel=channel)
     elif notification.status == NotificationStatus.DEAD:
         error = notification.last_error

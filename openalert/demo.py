@@ -308,7 +308,7 @@ class _Demo:
                 team=self.teams[team], name=f"{team}: first line, second line, everybody", repeat_count=1
             )
             for position, targets in enumerate(steps):
-                step = EscalationStep.objects.create(policy=policy, position=position, delay_minutes=1)
+                step = EscalationStep.objects.create(policy=policy, position=position, delay_seconds=60)
                 for target in targets:
                     kind = kinds[type(target)]
                     StepTarget.objects.create(step=step, kind=kind, **{kind: target})
@@ -316,7 +316,7 @@ class _Demo:
         relaxed = EscalationPolicy.objects.create(
             team=self.teams["Payments"], name="Payments: first line only", repeat_count=0
         )
-        step = EscalationStep.objects.create(policy=relaxed, position=0, delay_minutes=1)
+        step = EscalationStep.objects.create(policy=relaxed, position=0, delay_seconds=60)
         StepTarget.objects.create(
             step=step, kind=TargetKind.SCHEDULE, schedule=self.schedules["Payments, first line"]
         )

@@ -164,6 +164,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
     },
+    "acknowledgements that run out": {
+        "task": "escalations.tasks.resume",
+        "schedule": timedelta(seconds=1),
+        "options": {"expires": 2},
+    },
     "snoozes that end": {
         "task": "incidents.tasks.wake_snoozed",
         "schedule": timedelta(seconds=1),
@@ -276,6 +281,8 @@ SPECTACULAR_SETTINGS = {
         "AttemptStatus": "notifications.enums.AttemptStatus",
         "EscalationTargetKind": "escalations.enums.TargetKind",
         "EscalationRunStatus": "escalations.enums.RunStatus",
+        "EscalationWaitReason": "escalations.enums.WaitReason",
+        "Weekday": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
         "Role": "teams.enums.Role",
         "Rotation": "teams.enums.Rotation",
         "DependencyCorrelation": "teams.enums.Correlation",
@@ -295,6 +302,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "alerts", "description": "What monitoring systems sent."},
         {"name": "changes", "description": "What was done to services."},
         {"name": "integrations", "description": "Doors for monitoring systems, and their keys."},
+        {"name": "maintenance-windows", "description": "Work during which nobody is paged."},
         {"name": "on-call", "description": "Who is on call now."},
         {"name": "schedules", "description": "On-call schedules: rotations in layers."},
         {"name": "schedule-overrides", "description": "Somebody else for a while."},

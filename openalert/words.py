@@ -15,3 +15,11 @@ def span_in_words(span: timedelta) -> str:
     days, hours = divmod(hours, 24) if hours >= 48 else (0, hours)
     parts = ((days, "days"), (hours, "h"), (minutes, "min"))
     return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 min"
+
+
+def delay_in_words(span: timedelta) -> str:
+    """“0 s”, “30 s”, “1 min 30 s”, “5 min”, “2 h”: to the second."""
+    minutes, seconds = divmod(round(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"

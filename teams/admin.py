@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
@@ -15,7 +15,7 @@ from django.utils import timezone
 from openalert.admin_tools import list_link
 from openalert.exceptions import OpenAlertError
 
-from . import dependencies, oncall, queries
+from . import dependencies, oncall, queries, service_checks
 from .models import (
     Layer,
     Membership,
@@ -136,6 +136,11 @@ class ServiceAdmin(admin.ModelAdmin):
     search_fields = ("name", "description", "team__name")
     autocomplete_fields = ("team",)
     readonly_fields = ("created_at", "updated_at")
+
+    def save_model(self, request: HttpRequest, obj: Service, form: forms.ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        for words in service_checks.warnings_for([obj])[obj.pk]:
+            self.message_user(request, f"{obj}: {words}", messages.WARNING)
 
 
 class DependencyForm(forms.ModelForm):

@@ -121,6 +121,10 @@ class Team(BaseModel):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def tzinfo(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.time_zone)
+
 
 class Membership(BaseModel):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")

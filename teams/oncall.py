@@ -39,6 +39,19 @@ def on_call(schedule: Schedule, at: datetime) -> list[User]:
     return [shift.user] if shift else []
 
 
+def participants_of(schedule: Schedule) -> list[User]:
+    """Everybody who takes turns in the schedule, each once: by the layer's position, then by their place in it.
+
+    Inactive people are nobody.
+    """
+    people: dict[User, None] = {}
+    for layer in sorted(schedule.layers.all(), key=lambda layer: layer.position):
+        for participant in sorted(layer.participants.all(), key=lambda participant: participant.position):
+            if participant.user.is_active:
+                people[participant.user] = None
+    return list(people)
+
+
 def shift_at(schedule: Schedule, at: datetime) -> Shift | None:
     """The shift that covers the instant, as long as its override or turn lasts; None in a gap."""
     overrides = [o for o in schedule.overrides.all() if o.covers(at) and o.user.is_active]

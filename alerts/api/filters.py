@@ -1,7 +1,7 @@
 import django_filters as filters
 
 from alerts.enums import AlertStatus, Source
-from alerts.models import Alert, Change, Integration
+from alerts.models import Alert, Change, Integration, MaintenanceWindow
 from incidents.enums import Severity
 
 
@@ -46,3 +46,16 @@ class ChangeFilter(filters.FilterSet):
     class Meta:
         model = Change
         fields = ["service", "team", "integration", "since", "until"]
+
+
+class MaintenanceWindowFilter(filters.FilterSet):
+    team = filters.UUIDFilter(field_name="team_id")
+    service = filters.UUIDFilter(
+        field_name="services", label="Named by the window; those of all of a team's services are left out."
+    )
+    ends_after = filters.IsoDateTimeFilter(field_name="ends_at", lookup_expr="gt")
+    starts_before = filters.IsoDateTimeFilter(field_name="starts_at", lookup_expr="lt")
+
+    class Meta:
+        model = MaintenanceWindow
+        fields = ["team", "service", "ends_after", "starts_before"]

@@ -4,16 +4,16 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from alerts import integrations
+from alerts import integrations, maintenance
 from alerts.enums import Source
 from alerts.fields import read_fields, stored_fields
 from alerts.formats import email
-from alerts.models import Alert, Change, Integration
+from alerts.models import Alert, Change, Integration, MaintenanceWindow
 from incidents.api.serializers import IncidentRefSerializer
 from openalert.rest.serializers import ModelSerializer
 from teams.api.scoping import VisibleField
-from teams.api.serializers import ServiceRefSerializer, TeamRefSerializer
-from teams.models import Service
+from teams.api.serializers import EndsAfterStart, ServiceRefSerializer, TeamRefSerializer, UserRefSerializer
+from teams.models import Service, Team
 
 from .places import ReadField
 from .rule_schema import FIELDS_SCHEMA
@@ -163,3 +163,37 @@ class ChangeSerializer(serializers.ModelSerializer):
             "created_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+
+class MaintenanceWindowSerializer(EndsAfterStart, ModelSerializer):
+    """Without services it is about all of the team's."""
+
+    team = VisibleField(queryset=Team.objects.all())
+    services = serializers.ManyRelatedField(
+        child_relation=VisibleField(queryset=Service.objects.all()), required=False
+    )
+    created_by = UserRefSerializer(read_only=True, allow_null=True)
+
+    class Meta:
+        model = MaintenanceWindow
+        fields = [
+            "id", "team", "title", "services", "starts_at", "ends_at", "created_by", "created_at", "updated_at",
+        ]  # fmt: skip
+
+    def create(self, validated_data: dict[str, Any]) -> MaintenanceWindow:
+        return maintenance.add_window(**validated_data, by=self.context["request"].user)
+
+
+class MaintenanceChangeSerializer(MaintenanceWindowSerializer):
+    """A window's team cannot be changed."""
+
+    class Meta(MaintenanceWindowSerializer.Meta):
+        read_only_fields = ["team"]
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        fields["team"] = serializers.PrimaryKeyRelatedField(read_only=True)
+        return fields
+
+    def update(self, instance: MaintenanceWindow, validated_data: dict[str, Any]) -> MaintenanceWindow:
+        return maintenance.change_window(instance.pk, **validated_data)

@@ -7,6 +7,7 @@ router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("integrations", viewsets.IntegrationViewSet)
 router.register("alerts", viewsets.AlertViewSet)
 router.register("changes", viewsets.ChangeViewSet)
+router.register("maintenance-windows", viewsets.MaintenanceWindowViewSet)
 router.register("integrations/<uuid:integration_id>/rules", rule_views.RuleViewSet)
 
 urlpatterns = [

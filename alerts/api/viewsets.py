@@ -4,11 +4,13 @@ from rest_framework.decorators import action
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from alerts import integrations
-from alerts.models import Alert, Change, Integration
+from alerts import integrations, maintenance
+from alerts.models import Alert, Change, Integration, MaintenanceWindow
 from incidents.api.lookup import incident_to_see
+from teams.access import require_respond
 from teams.api.scoping import TeamOwnedViewSet
 
 from . import filters, serializers
@@ -83,3 +85,28 @@ class ChangeViewSet(ReadOnlyModelViewSet):
 
     def get_queryset(self) -> QuerySet[Change]:
         return super().get_queryset().visible_to(self.request.user)
+
+
+class MaintenanceWindowViewSet(TeamOwnedViewSet):
+    """While one lasts, incidents of its services are opened, but nobody is paged. Responders add and end these too.
+
+    One that has begun ends now when it is removed; one that is over is not changed.
+    """
+
+    http_method_names = ["get", "post", "patch", "delete", "head", "options"]
+
+    queryset = MaintenanceWindow.objects.select_related("team", "created_by").prefetch_related("services")
+    serializer_class = serializers.MaintenanceWindowSerializer
+    filterset_class = filters.MaintenanceWindowFilter
+    search_fields = ["title"]
+    require = staticmethod(require_respond)
+    ordering = ("-starts_at",)
+    ordering_fields = ("starts_at", "ends_at", "created_at")
+
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        if self.action == "partial_update":
+            return serializers.MaintenanceChangeSerializer
+        return super().get_serializer_class()
+
+    def perform_destroy(self, instance: MaintenanceWindow) -> None:
+        maintenance.cancel_window(instance.pk)

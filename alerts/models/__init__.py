@@ -6,6 +6,7 @@ from .change import Change
 from .flap import Flap
 from .heartbeat import Heartbeat
 from .integration import KEY_LENGTH, Integration
+from .maintenance import MaintenanceWindow
 from .rule import HeldAlert, IntegrationRule
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "HeldAlert",
     "Integration",
     "IntegrationRule",
+    "MaintenanceWindow",
 ]

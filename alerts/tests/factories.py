@@ -6,10 +6,18 @@ import factory
 from django.utils import timezone
 
 from alerts.enums import AlertStatus
-from alerts.models import Alert, Change, Heartbeat, HeldAlert, Integration, IntegrationRule
+from alerts.models import (
+    Alert,
+    Change,
+    Heartbeat,
+    HeldAlert,
+    Integration,
+    IntegrationRule,
+    MaintenanceWindow,
+)
 from incidents.enums import Severity
 from incidents.tests.factories import IncidentFactory
-from teams.tests.factories import ServiceFactory
+from teams.tests.factories import ServiceFactory, TeamFactory
 
 
 class IntegrationFactory(factory.django.DjangoModelFactory):
@@ -80,6 +88,23 @@ class RuleFactory(factory.django.DjangoModelFactory):
     name = factory.Sequence(lambda n: f"Rule {n}")
     conditions = factory.LazyFunction(lambda: [{"test": "equals", "field": "labels.env", "value": "staging"}])
     actions = factory.LazyFunction(lambda: [{"do": "drop"}])
+
+
+class MaintenanceWindowFactory(factory.django.DjangoModelFactory):
+    """The hour that has just begun, for all services of the team; `services` is a list of some of them."""
+
+    class Meta:
+        model = MaintenanceWindow
+        skip_postgeneration_save = True
+
+    team = factory.SubFactory(TeamFactory)
+    title = factory.Sequence(lambda n: f"Maintenance {n}")
+    starts_at = factory.LazyFunction(timezone.now)
+    ends_at = factory.LazyAttribute(lambda window: window.starts_at + timedelta(hours=1))
+
+    @factory.post_generation
+    def services(self, create, extracted, **kwargs):
+        self.services.set(extracted or [])
 
 
 class HeldAlertFactory(factory.django.DjangoModelFactory):

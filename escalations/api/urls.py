@@ -16,5 +16,11 @@ urlpatterns = [
     ),
     path("incidents/<uuid:incident_id>/escalate", viewsets.EscalateView.as_view(), name="incident-escalate"),
     path("incidents/<uuid:incident_id>/reassign", viewsets.ReassignView.as_view(), name="incident-reassign"),
+    path("teams/<uuid:team_id>/paging", viewsets.PagingSettingsView.as_view(), name="team-paging"),
+    path(
+        "services/<uuid:service_id>/escalation-preview",
+        viewsets.PreviewView.as_view(),
+        name="service-escalation-preview",
+    ),
     path("", include(router.urls)),
 ]

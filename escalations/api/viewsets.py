@@ -1,18 +1,25 @@
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
+from rest_framework.generics import RetrieveUpdateAPIView
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from escalations import engine, routing
-from escalations.models import EscalationPolicy, EscalationRun, RoutingRule
+from escalations import engine, routing, team_settings
+from escalations.models import EscalationPolicy, EscalationRun, PagingSettings, RoutingRule
+from escalations.preview import preview
 from incidents.api.lookup import asker, incident_to_change, incident_to_see
+from incidents.enums import Severity
 from teams.access import require_manage
 from teams.api.scoping import TeamOwnedViewSet
+from teams.models import Service, Team
 
 from . import filters, serializers
 
@@ -55,6 +62,37 @@ class RoutingRuleViewSet(TeamOwnedViewSet):
         return Response(self.get_serializer(rules, many=True).data)
 
 
+class PagingSettingsView(RetrieveUpdateAPIView):
+    """What a team has decided about paging: its default policy, and whether low urgency waits for working hours."""
+
+    serializer_class = serializers.PagingSettingsSerializer
+
+    def get_object(self) -> PagingSettings:
+        team = get_object_or_404(Team.objects.visible_to(self.request.user), pk=self.kwargs["team_id"])
+        if self.request.method not in SAFE_METHODS:
+            require_manage(self.request.user, team)
+        return team_settings.of_team(team)
+
+
+class PreviewView(APIView):
+    """Who would be paged, how and when, if an alert fired for the service."""
+
+    @extend_schema(parameters=[serializers.PreviewQuerySerializer], responses=serializers.PreviewSerializer)
+    def get(self, request: Request, service_id: UUID) -> Response:
+        services = Service.objects.visible_to(request.user).select_related("team")
+        service = get_object_or_404(services, pk=service_id)
+        query = serializers.PreviewQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        given = query.validated_data
+        found = preview(
+            service=service,
+            severity=Severity(given["severity"]),
+            at=given.get("at", timezone.now()),
+            labels=given.get("label"),
+        )
+        return Response(serializers.PreviewSerializer(found).data)
+
+
 class RunViewSet(ReadOnlyModelViewSet):
     """Policies being carried out, and those that were."""
 
@@ -74,7 +112,7 @@ class EscalationView(APIView):
     @extend_schema(responses=serializers.EscalationSerializer)
     def get(self, request: Request, incident_id: UUID) -> Response:
         incident = incident_to_see(request, incident_id)
-        run = RUNS.filter(incident=incident).order_by("-created_at").first()
+        run = RUNS.filter(incident=incident).newest_first().first()
         data = {"run": run, "upcoming": engine.upcoming(incident)}
         return Response(serializers.EscalationSerializer(data).data)
 

@@ -7,7 +7,7 @@ from alerts.enums import AlertStatus
 from alerts.events import AlertEvent
 from alerts.intake import Arrival
 from alerts.tests.factories import IntegrationFactory
-from escalations import engine
+from escalations import changes, engine
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory
 from incidents import lifecycle
 from incidents.enums import Kind, Severity
@@ -33,14 +33,15 @@ class Pager:
     def person(self, name: str) -> User:
         return User.objects.filter(name=name).first() or UserFactory(name=name)
 
-    def policy(self, *levels: list, delay: timedelta = timedelta(minutes=5), repeat: int = 0):
-        """The service's policy; a level is a list of names, people, schedules and teams."""
+    def policy(self, *levels: list, delay: timedelta = timedelta(minutes=5), repeat: int = 0, **fields):
+        """The service's policy; a level is a list of names, people, schedules and teams, or of (kind, schedule or team)."""
         targets = [[self.person(t) if isinstance(t, str) else t for t in level] for level in levels]
         policy = PolicyFactory(
             team=self.team,
             repeat_count=repeat,
             levels=targets,
-            levels__delay_minutes=int(delay.total_seconds() // 60),
+            levels__delay_seconds=int(delay.total_seconds()),
+            **fields,
         )
         RoutingRuleFactory(team=self.team, policy=policy)
         return policy
@@ -60,6 +61,7 @@ class Pager:
     def work(self) -> None:
         """What beat and the workers do within the second."""
         lifecycle.wake_snoozed()
+        changes.resume()
         engine.tick()
         due = Notification.objects.filter(status__in=UNFINISHED, due_at__lte=self.clock.now)
         for pk in due.order_by("priority", "due_at").values_list("pk", flat=True):

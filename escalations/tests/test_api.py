@@ -50,17 +50,22 @@ def test_a_policy_is_written_with_its_steps_and_comes_back_the_same(cast):
         "name": "Payments",
         "repeat_count": 2,
         "steps": [
-            {"delay_minutes": 5, "targets": [target("schedule", schedule), target("user", cast.manager)]},
-            {"delay_minutes": 15, "targets": [target("team", cast.team)]},
+            {"delay_seconds": 300, "targets": [target("schedule", schedule), target("user", cast.manager)]},
+            {"delay_seconds": 900, "targets": [target("team", cast.team)]},
+            {
+                "delay_seconds": 0,
+                "targets": [target("manager", cast.team), target("round_robin", schedule)],
+            },
         ],
     }
     api = cast.api("manager")
     policy = api.post("/api/v1/escalation-policies", body).json()
     assert [
-        (s["delay_minutes"], [(t["kind"], t["name"]) for t in s["targets"]]) for s in policy["steps"]
+        (s["delay_seconds"], [(t["kind"], t["name"]) for t in s["targets"]]) for s in policy["steps"]
     ] == [
-        (5, [("schedule", "Primary"), ("user", "Mara Manager")]),
-        (15, [("team", "Payments")]),
+        (300, [("schedule", "Primary"), ("user", "Mara Manager")]),
+        (900, [("team", "Payments")]),
+        (0, [("manager", "Payments"), ("round_robin", "Primary")]),
     ]
 
     path = f"/api/v1/escalation-policies/{policy['id']}"
@@ -68,8 +73,13 @@ def test_a_policy_is_written_with_its_steps_and_comes_back_the_same(cast):
     for step in (*policy["steps"], *again["steps"]):
         del step["id"]
     assert again["steps"] == policy["steps"]
-    assert len(api.patch(path, {"name": "Money"}).json()["steps"]) == 2
-    assert api.patch(path, {"steps": policy["steps"][1:]}).json()["steps"][0]["delay_minutes"] == 15
+    assert len(api.patch(path, {"name": "Money"}).json()["steps"]) == 3
+    timeout = {"acknowledge_timeout_minutes": 30}
+    assert api.patch(path, timeout).json()["acknowledge_timeout_minutes"] == 30
+    assert errors(api.patch(path, {"acknowledge_timeout_minutes": 0})) == [
+        ("min_value", "acknowledge_timeout_minutes")
+    ]
+    assert api.patch(path, {"steps": policy["steps"][1:]}).json()["steps"][0]["delay_seconds"] == 900
 
 
 def test_a_wrong_step_changes_nothing_of_the_policy(cast):
@@ -77,10 +87,10 @@ def test_a_wrong_step_changes_nothing_of_the_policy(cast):
     body = {
         "name": "Changed",
         "steps": [
-            {"delay_minutes": 5, "targets": [target("user", cast.outsider)]},
-            {"delay_minutes": 5, "targets": [target("user", cast.manager), target("user", cast.manager)]},
-            {"delay_minutes": 1441, "targets": []},
-            {"delay_minutes": 5, "targets": [{"kind": "pager", "id": "1"}]},
+            {"delay_seconds": 300, "targets": [target("user", cast.outsider)]},
+            {"delay_seconds": 300, "targets": [target("user", cast.manager), target("user", cast.manager)]},
+            {"delay_seconds": 86401, "targets": []},
+            {"delay_seconds": 300, "targets": [{"kind": "pager", "id": "1"}]},
         ],
     }
     response = cast.api("manager").patch(f"/api/v1/escalation-policies/{policy.pk}", body)
@@ -90,7 +100,7 @@ def test_a_wrong_step_changes_nothing_of_the_policy(cast):
         ("empty", "steps.2.targets"),
         ("invalid", "steps.3.targets.0.id"),
         ("invalid_choice", "steps.3.targets.0.kind"),
-        ("max_value", "steps.2.delay_minutes"),
+        ("max_value", "steps.2.delay_seconds"),
         ("unique", "steps.1.targets"),
     ]
     policy.refresh_from_db()
@@ -159,6 +169,73 @@ def test_a_rule_is_about_a_service_of_its_own_team(cast):
     moved = api.patch(f"/api/v1/routing-rules/{rule.pk}", {"team": str(elsewhere.team.pk)}).json()
     assert (moved["team"], moved["position"]) == (str(elsewhere.team.pk), 0)
     assert RoutingRule.objects.get().team == elsewhere.team
+
+
+def test_a_rule_has_labels_and_hours(cast):
+    rule = RoutingRuleFactory(team=cast.team)
+    api, path = cast.api("manager"), f"/api/v1/routing-rules/{rule.pk}"
+    hours = {"from": "22:00", "until": "06:00", "weekdays": ["sat", "sun"]}
+    given = {"labels": {"env": "prod", "app": ""}, "hours": hours, "time_zone": "Europe/Berlin"}
+    seen = api.patch(path, given).json()
+    assert {name: seen[name] for name in given} == given
+    assert api.patch(path, {"hours": {"from": "08:00", "until": "09:00"}}).json()["hours"] == {
+        "from": "08:00",
+        "until": "09:00",
+    }
+    assert api.patch(path, {"hours": None}).json()["hours"] is None
+    for wrong, error in (
+        ({"hours": {"from": "22:00"}}, ("required", "hours.until")),
+        ({"hours": {**hours, "until": "24:00"}}, ("invalid", "hours.until")),
+        ({"hours": {**hours, "weekdays": ["someday"]}}, ("invalid_choice", "hours.weekdays.0")),
+        ({"labels": {"env": ["prod"]}}, ("invalid", "labels.env")),
+        ({"labels": {"": "prod"}}, ("invalid", "labels")),
+        ({"time_zone": "Mars/Base"}, ("invalid", "time_zone")),
+    ):
+        assert errors(api.patch(path, wrong)) == [error]
+
+
+# What the team has decided
+
+
+def test_paging_settings_are_seen_by_members_and_changed_by_managers(cast):
+    path = f"/api/v1/teams/{cast.team.pk}/paging"
+    assert cast.statuses("get", path) == SEEN_BY_MEMBERS
+    assert cast.statuses("patch", path, {"time_zone": "Europe/Berlin"}) == answers(200, 403, 403, 404)
+    assert cast.statuses("put", path, {"default_policy": None}) == answers(200, 403, 403, 404)
+
+
+def test_paging_settings_come_back_the_same(cast):
+    api, path = cast.api("manager"), f"/api/v1/teams/{cast.team.pk}/paging"
+    nothing = {"default_policy": None, "low_urgency_waits": False, "working_hours": {}, "time_zone": ""}
+    assert api.get(path).json() == {"team": str(cast.team.pk), **nothing}
+    policy = PolicyFactory(team=cast.team)
+    decided = {
+        "default_policy": str(policy.pk),
+        "low_urgency_waits": True,
+        "working_hours": {
+            "mon": {"from": "09:00", "until": "17:00"},
+            "tue": {"from": "10:00", "until": "12:00"},
+        },
+        "time_zone": "Europe/Berlin",
+    }
+    assert api.patch(path, decided).json() == {"team": str(cast.team.pk), **decided}
+    assert api.get(path).json() == {"team": str(cast.team.pk), **decided}
+    assert api.delete(f"/api/v1/escalation-policies/{policy.pk}").status_code == 409
+
+
+def test_what_is_wrong_with_paging_settings(cast):
+    api, path = cast.api("manager"), f"/api/v1/teams/{cast.team.pk}/paging"
+    elsewhere = PolicyFactory(team__managers=[cast.manager])
+    for wrong, error in (
+        ({"low_urgency_waits": True}, ("invalid", "working_hours")),
+        ({"default_policy": str(elsewhere.pk)}, ("invalid", "default_policy")),
+        ({"default_policy": str(PolicyFactory().pk)}, ("does_not_exist", "default_policy")),
+        ({"working_hours": {"mon": {"from": "09:00"}}}, ("required", "working_hours.mon.until")),
+        ({"working_hours": {"mon": {"from": "9", "until": "17:00"}}}, ("invalid", "working_hours.mon.from")),
+        ({"time_zone": "Mars/Base"}, ("invalid", "time_zone")),
+    ):
+        assert errors(api.patch(path, wrong)) == [error]
+    assert api.get(path).json()["low_urgency_waits"] is False
 
 
 # Runs and the incident's paging

@@ -7,9 +7,21 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from alerts.admin import Integration
-from alerts.tests.factories import AlertFactory, ChangeFactory, HeartbeatFactory, IntegrationFactory
+from alerts.tests.factories import (
+    AlertFactory,
+    ChangeFactory,
+    HeartbeatFactory,
+    IntegrationFactory,
+    MaintenanceWindowFactory,
+)
 from escalations.models import EscalationStep, RoutingRule
-from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory, StepFactory
+from escalations.tests.factories import (
+    PagingSettingsFactory,
+    PolicyFactory,
+    RoutingRuleFactory,
+    RunFactory,
+    StepFactory,
+)
 from incidents.enums import Status
 from incidents.models import Incident
 from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
@@ -56,6 +68,7 @@ MAKERS = {
     "alerts_alert": AlertFactory,
     "alerts_change": ChangeFactory,
     "alerts_heartbeat": HeartbeatFactory,
+    "alerts_maintenancewindow": lambda: MaintenanceWindowFactory(services=[ServiceFactory()]),
     "notifications_contactmethod": ContactMethodFactory,
     "notifications_notificationrule": NotificationRuleFactory,
     "notifications_notification": lambda: DeliveryAttemptFactory().notification,
@@ -64,6 +77,7 @@ MAKERS = {
     "escalations_escalationpolicy": policy,
     "escalations_escalationstep": lambda: StepFactory(targets=[UserFactory()]),
     "escalations_routingrule": RoutingRuleFactory,
+    "escalations_pagingsettings": PagingSettingsFactory,
     "escalations_escalationrun": RunFactory,
 }
 OURS = ("teams", "incidents", "alerts", "notifications", "escalations")
@@ -217,7 +231,7 @@ def test_target_must_be_of_its_kind(administrator, client):
     form = {
         "policy": step.policy.pk,
         "position": 0,
-        "delay_minutes": 5,
+        "delay_seconds": 300,
         "targets-TOTAL_FORMS": 1,
         "targets-INITIAL_FORMS": 0,
         "targets-0-kind": "schedule",

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.db import transaction
 
 from alerts.enums import Source
-from alerts.tests.factories import AlertFactory, ChangeFactory, RuleFactory
+from alerts.tests.factories import AlertFactory, ChangeFactory, MaintenanceWindowFactory, RuleFactory
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
 from openalert.ids import uuid7
@@ -77,6 +77,7 @@ def world(db):
         "escalation-runs": run,
         "incidents": run.incident,
         "integrations": alert.integration,
+        "maintenance-windows": MaintenanceWindowFactory(team=cast.team, services=[service]),
         "memberships": cast.team.memberships.first(),
         "notification-rules": NotificationRuleFactory(user=cast.manager, contact_method=method),
         "notifications": NotificationFactory(incident=run.incident),

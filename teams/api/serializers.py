@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from openalert.rest.fields import InstantField
 from openalert.rest.serializers import ModelSerializer, Whole
-from teams import oncall
+from teams import oncall, service_checks
 from teams.models import (
     Layer,
     Membership,
@@ -102,12 +102,23 @@ class MembershipSerializer(ModelSerializer):
 
 class ServiceSerializer(ModelSerializer):
     team = VisibleField(queryset=Team.objects.all())
+    warnings = serializers.SerializerMethodField(
+        help_text="What is wrong with it, like that nobody would be paged. It is saved anyway."
+    )
 
     class Meta:
         model = Service
         fields = [
-            "id", "team", "name", "description", "runbook_url", "resolves_with_alerts", "created_at", "updated_at",
+            "id", "team", "name", "description", "runbook_url", "resolves_with_alerts", "warnings", "created_at",
+            "updated_at",
         ]  # fmt: skip
+
+    def get_warnings(self, service: Service) -> list[str]:
+        # For all rows of a list at once.
+        if not hasattr(self, "_warnings") or service.pk not in self._warnings:
+            rows = self.parent.instance if self.parent else [service]
+            self._warnings = service_checks.warnings_for(rows)
+        return self._warnings[service.pk]
 
 
 class ServiceDependencySerializer(ModelSerializer):

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from alerts.enums import Source
 from alerts.models import Integration
+from escalations.models import EscalationPolicy
 from incidents.models import Incident
 from notifications.models import MailboxMessage
 from openalert import demo
@@ -58,6 +59,7 @@ class Command(BaseCommand):
         incident = Incident.objects.unresolved().first() or Incident.objects.first()
         mail = MailboxMessage.objects.first()
         letter = {"mailbox-message": reverse("mailbox-message", args=[mail.pk])} if mail else {}
+        policy = EscalationPolicy.objects.filter(team=incident.service.team).order_by("-name").first()
         schedule = Schedule.objects.filter(team=incident.service.team).order_by("-name").first()
         integration = incident.service.integrations.order_by("name").first()
         of_integration = {"integration": "integration", "rules": "integration-rules"}
@@ -70,6 +72,9 @@ class Command(BaseCommand):
             "on-call": reverse("on-call"),
             "schedule": reverse("schedule", args=[schedule.pk]),
             "override": reverse("override-new", args=[schedule.pk]),
+            "escalation": reverse("escalation"),
+            "policy": reverse("policy", args=[policy.pk]),
+            "preview": reverse("service-preview", args=[incident.service_id]),
             "incident-new": reverse("incident-new"),
             "me": reverse("me"),
             "my-pages": reverse("my-pages"),

@@ -1,0 +1,120 @@
+"""Maintenance windows are written and asked for here. What has been is not rewritten: one that has begun ends now."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from openalert import sql
+from teams.models import Service, Team, User
+
+from . import signals
+from .exceptions import NotTheTeamsServices, WindowEndsBeforeStart, WindowInThePast, WindowIsOver
+from .models import MaintenanceWindow
+
+SHARED = """
+SELECT id FROM alerts_maintenancewindow WHERE team_id = ANY(%s::uuid[]) AND ends_at > %s ORDER BY id FOR SHARE
+"""
+
+
+def windows_to_heed(
+    team_ids: Iterable[UUID], *, at: datetime, is_locking: bool = False
+) -> list[MaintenanceWindow]:
+    """The teams' windows that are not over at the instant, with their services, the earliest first.
+
+    With `is_locking` none of them changes until the transaction ends; any number of transactions may do so at once.
+    """
+    teams = set(team_ids)
+    if is_locking:
+        sql.fetch(SHARED, [sql.as_array(map(str, teams)), at])
+    windows = MaintenanceWindow.objects.filter(team__in=teams, ends_at__gt=at)
+    return list(windows.prefetch_related("services").order_by("starts_at", "pk"))
+
+
+@transaction.atomic
+def add_window(
+    *,
+    team: Team,
+    title: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    services: Sequence[Service] = (),
+    by: User | None,
+) -> MaintenanceWindow:
+    """Between two instants (aware), page nobody for the services; without any, for all of the team's.
+
+    Raises WindowEndsBeforeStart, WindowInThePast, NotTheTeamsServices.
+    """
+    _check(team, starts_at, ends_at, services)
+    if ends_at <= timezone.now():
+        raise WindowInThePast(field="ends_at")
+    window = MaintenanceWindow.objects.create(
+        team=team, title=title, starts_at=starts_at, ends_at=ends_at, created_by=by
+    )
+    window.services.set(services)
+    _tell(window)
+    return window
+
+
+@transaction.atomic
+def change_window(
+    window_id: UUID,
+    *,
+    title: str | None = None,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+    services: Sequence[Service] | None = None,
+) -> MaintenanceWindow:
+    """Change what is given. Ending it earlier lets paging go on then; an end that has passed is now.
+
+    Raises MaintenanceWindow.DoesNotExist, WindowIsOver, WindowEndsBeforeStart, NotTheTeamsServices.
+    """
+    window = _lock(window_id)
+    now = timezone.now()
+    if window.ends_at <= now:
+        raise WindowIsOver
+    window.title = window.title if title is None else title
+    window.starts_at = starts_at or window.starts_at
+    window.ends_at = max(ends_at, now) if ends_at else window.ends_at
+    _check(window.team, window.starts_at, window.ends_at, services or ())
+    window.save()
+    if services is not None:
+        window.services.set(services)
+    _tell(window)
+    return window
+
+
+@transaction.atomic
+def cancel_window(window_id: UUID) -> None:
+    """One that has begun ends now, one that has not is removed. Raises WindowIsOver, and DoesNotExist."""
+    window = _lock(window_id)
+    now = timezone.now()
+    if window.ends_at <= now:
+        raise WindowIsOver
+    if window.starts_at < now:
+        window.ends_at = now
+        window.save(update_fields=["ends_at", "updated_at"])
+    else:
+        window.delete()
+    _tell(window)
+
+
+def _lock(window_id: UUID) -> MaintenanceWindow:
+    return (
+        MaintenanceWindow.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("team")
+        .get(pk=window_id)
+    )
+
+
+def _check(team: Team, starts_at: datetime, ends_at: datetime, services: Sequence[Service]) -> None:
+    if ends_at <= starts_at:
+        raise WindowEndsBeforeStart(field="ends_at")
+    if any(service.team_id != team.pk for service in services):
+        raise NotTheTeamsServices(field="services")
+
+
+def _tell(window: MaintenanceWindow) -> None:
+    signals.maintenance_windows_changed.send(sender=MaintenanceWindow, windows=[window])
