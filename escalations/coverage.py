@@ -47,8 +47,9 @@ def unpaged(services: Sequence[Service]) -> dict[UUID, list[str]]:
             chosen = {rule.policy_id if rule else default for rule in matches}
             if None in chosen:
                 uncovered.append(severity)
-            for policy in chosen - {None} - reaching:
-                silent.setdefault(policy, []).append(severity)
+            for policy in chosen - reaching:
+                if policy is not None:
+                    silent.setdefault(policy, []).append(severity)
         words = []
         if uncovered:
             always = len(instants) == 1

@@ -31,7 +31,9 @@ def connect() -> None:
 
 
 def start_escalation(
-    incidents: list[Incident], labels: Mapping[UUID, Sequence[Mapping[str, str]]], **kwargs: Any
+    incidents: list[Incident],
+    labels: Mapping[UUID, Sequence[Mapping[str, str]]] | None = None,
+    **kwargs: Any,
 ) -> None:
     engine.start(incidents, now=timezone.now(), labels=labels)
 
