@@ -257,7 +257,8 @@ SPECTACULAR_SETTINGS = {
         "Role": "teams.enums.Role",
         "Rotation": "teams.enums.Rotation",
         "DependencyCorrelation": "teams.enums.Correlation",
-        "ShiftSource": ["rotation", "override"],
+        "OnHolidays": "teams.enums.OnHolidays",
+        "ShiftSource": ["rotation", "calendar", "override", "fallback"],
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -47,3 +47,11 @@ class OverrideIsOver(OpenAlertError):
     code = "override_is_over"
     detail = "This override is over, and stays as it was."
     status = 409
+
+
+class LayerIsGone(OpenAlertError):
+    """Somebody else removed or changed it meanwhile."""
+
+    code = "layer_is_gone"
+    detail = "This layer was changed or removed meanwhile. Look again."
+    status = 409

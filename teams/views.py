@@ -22,7 +22,7 @@ from .access import can_respond, require_respond
 from .forms import OverrideForm, ProfileForm
 from .models import Override, Schedule, Service, Team, User
 from .queries import responders_of, with_rotation
-from .roster import duty, layer_in_words
+from .roster import duty, layer_in_words, windows_in_words
 
 SCHEDULE_CHANGED = "schedule-changed"  # the regions that show a schedule listen for it
 USUAL_OVERRIDE = timedelta(hours=8)
@@ -58,8 +58,8 @@ def on_call_page(request: HttpRequest) -> HttpResponse:
 def schedule_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     schedule = get_object_or_404(with_rotation(Schedule.objects.visible_to(request.user)), pk=pk)
     now = timezone.now()
-    layers = sorted(schedule.layers.all(), key=lambda layer: layer.position, reverse=True)
-    to_come = [override for override in schedule.overrides.all() if override.ends_at > now]
+    layers = [layer for layer in reversed(schedule.rows.layers) if layer.replaced_at is None]
+    to_come = [override for override in schedule.rows.overrides if override.ends_at > now]
     return render(
         request,
         "teams/schedule.html",
@@ -67,7 +67,7 @@ def schedule_page(request: HttpRequest, pk: UUID) -> HttpResponse:
             "schedule": schedule,
             "duty": duty(schedule, at=now),
             "now": now,
-            "layers": [(layer, layer_in_words(layer, schedule)) for layer in layers],
+            "layers": [(layer, layer_in_words(layer), windows_in_words(layer)) for layer in layers],
             "overrides": sorted(to_come, key=lambda override: override.starts_at),
             "may_respond": can_respond(request.user, schedule.team),
             "may_be_on_call": responders_of(schedule.team).filter(pk=request.user.pk).exists(),

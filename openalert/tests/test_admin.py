@@ -22,6 +22,7 @@ from notifications.tests.factories import (
 from openalert.admin_tools import RecordAdmin
 from teams.models import User
 from teams.tests.factories import (
+    CalendarFactory,
     LayerFactory,
     MembershipFactory,
     OverrideFactory,
@@ -50,6 +51,7 @@ MAKERS = {
     "teams_schedule": lambda: ScheduleFactory(on_call=[UserFactory()]),
     "teams_layer": lambda: LayerFactory(participants=[UserFactory()]),
     "teams_override": OverrideFactory,
+    "teams_calendar": CalendarFactory,
     "incidents_incident": IncidentFactory,
     "incidents_timelineentry": TimelineEntryFactory,
     "alerts_integration": IntegrationFactory,

@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from teams.enums import Role
 from teams.models import (
+    Calendar,
+    Fallback,
     Layer,
     Membership,
     Override,
@@ -101,7 +103,8 @@ class ScheduleFactory(factory.django.DjangoModelFactory):
 
 
 class LayerFactory(factory.django.DjangoModelFactory):
-    """Weekly turns since Monday 6 January 2025, 09:00 UTC; `participants` are people, in order."""
+    """Weekly turns since Monday 6 January 2025, 09:00 UTC; `participants` are people, in order, or lists of those who
+    are on together."""
 
     class Meta:
         model = Layer
@@ -113,8 +116,9 @@ class LayerFactory(factory.django.DjangoModelFactory):
 
     @factory.post_generation
     def participants(self, create, extracted, **kwargs):
-        for position, user in enumerate(extracted or []):
-            Participant.objects.create(layer=self, user=user, position=position)
+        for position, place in enumerate(extracted or []):
+            for user in place if isinstance(place, list) else [place]:
+                Participant.objects.create(layer=self, user=user, position=position)
 
 
 class OverrideFactory(factory.django.DjangoModelFactory):
@@ -127,3 +131,20 @@ class OverrideFactory(factory.django.DjangoModelFactory):
     user = factory.SubFactory(UserFactory)
     starts_at = factory.LazyFunction(timezone.now)
     ends_at = factory.LazyAttribute(lambda override: override.starts_at + timedelta(hours=1))
+
+
+class FallbackFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Fallback
+
+    schedule = factory.SubFactory(ScheduleFactory)
+    user = factory.SubFactory(UserFactory)
+    in_force_at = factory.LazyFunction(timezone.now)
+
+
+class CalendarFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Calendar
+
+    schedule = factory.SubFactory(ScheduleFactory)
+    url = factory.Sequence(lambda n: f"https://calendar.example.org/{n}.ics")

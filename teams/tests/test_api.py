@@ -293,7 +293,7 @@ def test_who_is_on_call_at_an_instant_and_over_a_span(cast):
     assert api.get(f"{path}/on-call?at=2024-01-01T00:00:00Z").json()["people"] == []
 
     shifts = api.get(f"{path}/shifts?from=2025-01-07T00:00:00Z&to=2025-01-08T00:00:00Z").json()
-    assert [(s["user"]["name"], s["starts_at"], s["source"]) for s in shifts] == [
+    assert [(s["users"][0]["name"], s["starts_at"], s["source"]) for s in shifts] == [
         ("Mara Manager", "2025-01-07T00:00:00Z", "rotation"),
         ("Ona Observer", "2025-01-07T12:00:00Z", "override"),
         ("Mara Manager", "2025-01-07T18:00:00Z", "rotation"),
