@@ -5,7 +5,8 @@ class EscalationsConfig(AppConfig):
     name = "escalations"
 
     def ready(self) -> None:
-        from . import incident_parts, receivers
+        from . import coverage_checks, incident_parts, receivers
 
+        coverage_checks.connect()
         receivers.connect()
         incident_parts.connect()

@@ -20,13 +20,17 @@ from . import dependencies, oncall, queries, rotations
 from .exceptions import NotAResponder
 from .models import (
     Calendar,
+    CalendarFeed,
+    HandOverNote,
     Layer,
     Membership,
+    Notice,
     Override,
     Participant,
     Schedule,
     Service,
     ServiceDependency,
+    ShiftSwap,
     Team,
     User,
 )
@@ -280,3 +284,34 @@ class CalendarAdmin(RecordAdmin):
     list_select_related = ("schedule",)
     search_fields = ("schedule__name",)
     exclude = ("url",)
+
+
+@admin.register(ShiftSwap)
+class ShiftSwapAdmin(RecordAdmin):
+    list_display = ("schedule", "asker", "asked", "starts_at", "ends_at", "status", "answered_by")
+    list_filter = ("status", "schedule__team")
+    list_select_related = ("schedule", "asker", "asked", "answered_by")
+    search_fields = ("asker__name", "asked__name", "schedule__name")
+
+
+@admin.register(HandOverNote)
+class HandOverNoteAdmin(RecordAdmin):
+    list_display = ("schedule", "author", "created_at")
+    list_filter = ("schedule__team",)
+    list_select_related = ("schedule", "author")
+    search_fields = ("schedule__name", "author__name", "text")
+
+
+@admin.register(CalendarFeed)
+class CalendarFeedAdmin(RecordAdmin):
+    list_display = ("user", "schedule", "created_at", "read_at")
+    list_select_related = ("user", "schedule")
+    search_fields = ("user__name", "schedule__name")
+
+
+@admin.register(Notice)
+class NoticeAdmin(RecordAdmin):
+    list_display = ("subject", "user", "created_at", "sent_at", "tries", "failure")
+    list_select_related = ("user",)
+    search_fields = ("subject", "user__name", "user__email")
+    date_hierarchy = "created_at"

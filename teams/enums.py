@@ -34,3 +34,11 @@ class OnHolidays(models.TextChoices):
     SAME = "same", "Like any other day"
     OFF = "off", "Off on holidays"
     ON = "on", "On for the whole holiday"
+
+
+class SwapStatus(models.TextChoices):
+    ASKED = "asked", "Asked"
+    ACCEPTED = "accepted", "Accepted"
+    DECLINED = "declined", "Declined"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    EXPIRED = "expired", "Expired"

@@ -9,6 +9,7 @@ from openalert.words import listed, span_in_words
 from .enums import OnHolidays, Rotation
 from .models import Layer, Schedule, User
 from .oncall import Shift, shifts
+from .queries import with_rotation
 
 HORIZON = timedelta(days=14)
 
@@ -63,6 +64,30 @@ def duty(schedule: Schedule, *, at: datetime) -> Duty:
         gap=next((span for span in spans if not span.shift), None),
         spans=spans,
     )
+
+
+@dataclass(frozen=True)
+class OwnShift:
+    """One of a person's shifts, and where."""
+
+    schedule: Schedule
+    shift: Shift
+
+    @property
+    def length(self) -> str:
+        return span_in_words(self.shift.ends_at - self.shift.starts_at)
+
+
+def own_shifts(user: User, *, start: datetime, end: datetime) -> list[OwnShift]:
+    """The person's shifts in all schedules that they see, in order, cut at both ends."""
+    schedules = with_rotation(Schedule.objects.visible_to(user), start=start, end=end)
+    found = [
+        OwnShift(schedule, shift)
+        for schedule in schedules
+        for shift in shifts(schedule, start, end)
+        if user in shift.users
+    ]
+    return sorted(found, key=lambda own: own.shift.starts_at)
 
 
 def spans_between(schedule: Schedule, start: datetime, end: datetime) -> Iterable[Span]:

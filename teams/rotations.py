@@ -14,7 +14,6 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from . import signals
 from .enums import Rotation
 from .exceptions import LayerIsGone, NotAResponder
 from .models import Calendar, Fallback, Layer, Participant, Schedule, Team, User
@@ -117,7 +116,6 @@ def set_fallback(*, schedule_id: UUID, user: User | None) -> None:
         present.save()
     if user:
         Fallback.objects.create(schedule=schedule, user=user, in_force_at=now)
-    _tell(schedule)
 
 
 @transaction.atomic
@@ -248,7 +246,6 @@ def _write(schedule: Schedule, wanted: Sequence[_Wanted]) -> None:
     for position, layer in enumerate(wanted):
         if layer.row is None or layer.row.pk not in keep:
             _create(schedule, position, layer, now)
-    _tell(schedule)
 
 
 def _create(schedule: Schedule, position: int, wanted: _Wanted, now: datetime) -> None:
@@ -299,7 +296,3 @@ def _keep_turn(row: Layer, given: _Wanted, now: datetime) -> None:
         given.values["hand_over_time"] = local.time()
     if row.hand_over_day is None and row.rotation in (Rotation.WEEKLY, Rotation.MONTHLY):
         given.values["hand_over_day"] = local.day if row.rotation == Rotation.MONTHLY else local.isoweekday()
-
-
-def _tell(schedule: Schedule) -> None:
-    signals.schedules_changed.send(sender=Schedule, schedules=[schedule])

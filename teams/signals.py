@@ -2,5 +2,8 @@
 
 from django.dispatch import Signal
 
-# schedules: list[Schedule]. Their rotations, overrides or fallbacks are other ones from now on.
-schedules_changed = Signal()
+# notices: list[Notice]. They are sent now.
+notices_given = Signal()
+
+# findings: list[teams.coverage.Finding]. The daily look ahead found these.
+coverage_found = Signal()

@@ -14,7 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from openalert.exceptions import PermissionMissing
-from teams import dependencies, oncall, overrides
+from teams import coverage, dependencies, oncall, overrides
 from teams.access import require_respond
 from teams.enums import Correlation
 from teams.models import (
@@ -30,6 +30,7 @@ from teams.models import (
 from teams.queries import people_visible_to, with_rotation
 
 from . import filters, serializers
+from .duty_serializers import FindingSerializer, SavedScheduleSerializer
 from .scoping import TeamOwnedViewSet
 
 
@@ -181,6 +182,18 @@ class ScheduleViewSet(TeamOwnedViewSet):
         self.asked_about = query.validated_data
         shifts = oncall.shifts(self.get_object(), **self.asked_about)
         return Response(serializers.ShiftSerializer(shifts, many=True).data)
+
+    @extend_schema(responses=FindingSerializer(many=True), filters=False)
+    @action(detail=True, filter_backends=[], pagination_class=None)
+    def coverage(self, request: Request, **kwargs: str) -> Response:
+        """What will go wrong with it in the next 30 days: gaps, layers that never get a turn, people who cannot answer."""
+        found = coverage.check_schedule(self.get_object())
+        return Response(FindingSerializer(found, many=True).data)
+
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        if self.action in ("create", "update", "partial_update"):
+            return SavedScheduleSerializer
+        return super().get_serializer_class()
 
 
 class OverrideViewSet(TeamOwnedViewSet):

@@ -1,5 +1,6 @@
 """People and what they own: users, teams, services, and on-call schedules."""
 
+from .duty import CalendarFeed, HandOverNote, Notice, ShiftSwap
 from .people import E164, Membership, Team, TimeZoneNameField, User, UserManager, validate_time_zone
 from .schedules import (
     Calendar,
@@ -27,9 +28,12 @@ __all__ = [
     "USUAL_WINDOW_MINUTES",
     "Calendar",
     "CalendarEvent",
+    "CalendarFeed",
     "Fallback",
+    "HandOverNote",
     "Layer",
     "Membership",
+    "Notice",
     "Override",
     "Participant",
     "Rows",
@@ -37,6 +41,7 @@ __all__ = [
     "ScheduleQuerySet",
     "Service",
     "ServiceDependency",
+    "ShiftSwap",
     "Team",
     "TeamOwnedQuerySet",
     "TimeZoneNameField",

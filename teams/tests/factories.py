@@ -8,14 +8,18 @@ from django.utils import timezone
 from teams.enums import Role
 from teams.models import (
     Calendar,
+    CalendarFeed,
     Fallback,
+    HandOverNote,
     Layer,
     Membership,
+    Notice,
     Override,
     Participant,
     Schedule,
     Service,
     ServiceDependency,
+    ShiftSwap,
     Team,
     User,
 )
@@ -148,3 +152,46 @@ class CalendarFactory(factory.django.DjangoModelFactory):
 
     schedule = factory.SubFactory(ScheduleFactory)
     url = factory.Sequence(lambda n: f"https://calendar.example.org/{n}.ics")
+
+
+class ShiftSwapFactory(factory.django.DjangoModelFactory):
+    """Tomorrow's hour, asked of anybody."""
+
+    class Meta:
+        model = ShiftSwap
+
+    schedule = factory.SubFactory(ScheduleFactory)
+    asker = factory.SubFactory(UserFactory)
+    starts_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=1))
+    ends_at = factory.LazyAttribute(lambda swap: swap.starts_at + timedelta(hours=1))
+    expires_at = factory.SelfAttribute("starts_at")
+
+
+class HandOverNoteFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = HandOverNote
+
+    schedule = factory.SubFactory(ScheduleFactory)
+    author = factory.SubFactory(UserFactory)
+    text = "The disk of db-2 is nearly full."
+
+
+class CalendarFeedFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = CalendarFeed
+
+    user = factory.SubFactory(UserFactory)
+    token_hash = factory.Sequence(lambda n: CalendarFeed.hash_token(f"token {n}"))
+
+
+class NoticeFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Notice
+
+    user = factory.SubFactory(UserFactory)
+    key = factory.Sequence(lambda n: f"key {n}")
+    subject = "A shift begins"
+    text = "Soon."
+    path = "/on-call/"
+    due_at = factory.LazyFunction(timezone.now)
+    void_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
