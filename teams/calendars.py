@@ -145,6 +145,9 @@ def _parse(body: bytes) -> icalendar.Calendar:
         raise CalendarUnreadable(f"It has more than {MOST_REPEATING} repeating events.")
     for event in events:
         _require_sane(event)
+    calendar.subcomponents = [
+        part for part in calendar.subcomponents if part.name != "VEVENT" or "DTSTART" in part
+    ]
     return calendar
 
 

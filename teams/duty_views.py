@@ -122,19 +122,22 @@ def answer_swap(request: HttpRequest, pk: UUID, answer: str) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "POST"])
 def write_note(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """GET gives the form, as a page or for a dialog."""
     schedule = get_object_or_404(Schedule.objects.visible_to(request.user).select_related("team"), pk=pk)
     to = reverse("schedule", args=[pk])
-    form = NoteForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, form.errors["text"][0])
-        return redirect(to)
+    form = NoteForm(request.POST or None)
     try:
-        hand_overs.write_note(schedule=schedule, text=form.cleaned_data["text"], by=request.user)
+        require_respond(request.user, schedule.team)
+        if request.method == "POST" and form.is_valid():
+            hand_overs.write_note(schedule=schedule, text=form.cleaned_data["text"], by=request.user)
+            return done(request, "Your note is kept", to=to, changed=SCHEDULE_CHANGED)
     except OpenAlertError as failure:
         return refused(request, failure, to=to)
-    return done(request, "Your note is kept", to=to, changed=SCHEDULE_CHANGED)
+    template = "teams/_note_add.html" if request.htmx else "teams/note_add.html"
+    context = {"schedule": schedule, "form": form}
+    return render(request, template, context, status=422 if form.errors else 200)
 
 
 @login_required

@@ -46,7 +46,7 @@ def last_notes(schedules: Iterable[Schedule], *, at: datetime) -> dict[UUID, Han
     recent = HandOverNote.objects.filter(
         schedule__in=[schedule.pk for schedule in schedules], created_at__gt=at - NOTE_LASTS
     )
-    newest = recent.order_by("schedule", "-created_at").distinct("schedule")
+    newest = recent.order_by("schedule_id", "-created_at").distinct("schedule_id")
     return {note.schedule_id: note for note in newest.select_related("author")}
 
 

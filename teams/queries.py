@@ -101,7 +101,9 @@ def _places(schedule_ids: Sequence[UUID], start: datetime) -> dict[UUID, list[tu
     """The places of their layers, in order, and who has them."""
     rows = Participant.objects.filter(layer__schedule__in=schedule_ids).exclude(layer__replaced_at__lte=start)
     found: dict[UUID, list[tuple[int, UUID | None]]] = {}
-    for layer_id, place, user_id in rows.order_by("position", "pk").values_list("layer", "position", "user"):
+    for layer_id, place, user_id in rows.order_by("position", "seat", "pk").values_list(
+        "layer", "position", "user"
+    ):
         found.setdefault(layer_id, []).append((place, user_id))
     return found
 

@@ -255,9 +255,9 @@ def _create(schedule: Schedule, position: int, wanted: _Wanted, now: datetime) -
     layer.full_clean(exclude=["schedule", "calendar"], validate_constraints=False)
     layer.save(force_insert=True)
     Participant.objects.bulk_create(
-        Participant(layer=layer, user_id=user_id, position=place)
+        Participant(layer=layer, user_id=user_id, position=place, seat=seat)
         for place, users in enumerate(wanted.participants)
-        for user_id in (dict.fromkeys(users) or (None,))
+        for seat, user_id in enumerate(dict.fromkeys(users) or (None,))
     )
 
 

@@ -23,7 +23,6 @@ from .instants import asked_instant
 from .models import HandOverNote, Override, Schedule, Service, Team, User
 from .queries import responders_of, with_rotation
 from .roster import Duty, duty, layer_in_words, windows_in_words
-from .schedule_forms import NoteForm
 from .schedule_views import SCHEDULE_CHANGED
 
 USUAL_OVERRIDE = timedelta(hours=8)
@@ -91,7 +90,6 @@ def schedule_page(request: HttpRequest, pk: UUID) -> HttpResponse:
             "may_manage": can_manage(request.user, schedule.team),
             "findings": coverage.check_schedule(schedule, at=now),
             "note": hand_overs.last_note(schedule.pk, at=now),
-            "note_form": NoteForm(),
             "is_same_zone": schedule.time_zone == request.user.time_zone,
         },
     )

@@ -224,7 +224,7 @@ class Layer(BaseModel):
         return f"{self.schedule} · {self.name}"
 
     def clean(self) -> None:
-        """Raises ValidationError for a hand-over or a length that the rotation does not know."""
+        """Raises ValidationError for a hand-over or a length that the rotation does not know, and a wrong end."""
         super().clean()
         highest = {Rotation.WEEKLY.value: 7, Rotation.MONTHLY.value: 31}.get(self.rotation, 0)
         if self.hand_over_day is not None and not 1 <= self.hand_over_day <= highest:
@@ -237,6 +237,8 @@ class Layer(BaseModel):
             )
         if self.rotation == Rotation.CUSTOM and self.turn_length and self.turn_length < SHORTEST_TURN_MINUTES:
             raise ValidationError({"turn_length": f"At least {SHORTEST_TURN_MINUTES} minutes."})
+        if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
+            raise ValidationError({"ends_at": "It must end after it starts."})
         if self.on_holidays != OnHolidays.SAME and not self.holidays_of:
             raise ValidationError({"holidays_of": "Say whose public holidays."})
 
@@ -266,7 +268,7 @@ class Layer(BaseModel):
     @cached_property
     def places(self) -> list[tuple[User, ...]]:
         """Who is on in each turn, in order; a place whose person was deleted is empty."""
-        rows = self.participants.select_related("user").order_by("position", "pk")
+        rows = self.participants.select_related("user").order_by("position", "seat", "pk")
         return grouped((row.position, row.user) for row in rows)
 
 
@@ -292,9 +294,10 @@ class Participant(BaseModel):
     layer = models.ForeignKey(Layer, on_delete=models.CASCADE, related_name="participants")
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="participations")
     position = models.PositiveSmallIntegerField(default=0)
+    seat = models.PositiveSmallIntegerField(default=0, help_text="The order of those who share a place.")
 
     class Meta:
-        ordering = ["layer", "position"]
+        ordering = ["layer", "position", "seat"]
         constraints = [
             models.UniqueConstraint(fields=["layer", "position", "user"], name="participant_once_in_a_place")
         ]

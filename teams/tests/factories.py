@@ -121,8 +121,8 @@ class LayerFactory(factory.django.DjangoModelFactory):
     @factory.post_generation
     def participants(self, create, extracted, **kwargs):
         for position, place in enumerate(extracted or []):
-            for user in place if isinstance(place, list) else [place]:
-                Participant.objects.create(layer=self, user=user, position=position)
+            for seat, user in enumerate(place if isinstance(place, list) else [place]):
+                Participant.objects.create(layer=self, user=user, position=position, seat=seat)
 
 
 class OverrideFactory(factory.django.DjangoModelFactory):
