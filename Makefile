@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench-intake bench-storm bench-growth clean-data
+.PHONY: help run test lint bench-intake bench-storm bench-growth bench-schedules clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint        check style, import order and migrations"
 	@echo "make bench-intake   measure intake beside its peer (BENCH_ARGS='--rounds 1')"
 	@echo "make bench-storm    100,000 alerts in a minute while people look and are paged"
+	@echo "make bench-schedules  who is on call: a year of one schedule, now in 1,000"
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
@@ -37,6 +38,9 @@ bench-intake: $(STAMP)
 
 bench-storm: $(STAMP)
 	$(VENV)/bin/python bench/storm.py $(BENCH_ARGS)
+
+bench-schedules: $(STAMP)
+	$(VENV)/bin/python bench/schedules.py $(BENCH_ARGS)
 
 bench-growth: $(STAMP)
 	$(VENV)/bin/python bench/growth.py $(BENCH_ARGS)

@@ -1,7 +1,7 @@
 """A schedule as people read it: who is on call now and next, where nobody is, how the turns go."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from openalert.words import listed, span_in_words
@@ -80,13 +80,22 @@ class OwnShift:
 
 def own_shifts(user: User, *, start: datetime, end: datetime) -> list[OwnShift]:
     """The person's shifts in all schedules that they see, in order, cut at both ends."""
-    schedules = with_rotation(Schedule.objects.visible_to(user), start=start, end=end)
-    found = [
-        OwnShift(schedule, shift)
-        for schedule in schedules
-        for shift in shifts(schedule, start, end)
-        if user in shift.users
-    ]
+    found: list[OwnShift] = []
+    for schedule in with_rotation(Schedule.objects.visible_to(user), start=start, end=end):
+        own: list[Shift] = []
+        for shift in shifts(schedule, start, end):
+            if user not in shift.users:
+                continue
+            # From one layer to the next without a break is one shift to whoever has it.
+            if own and (own[-1].ends_at, own[-1].users, own[-1].source) == (
+                shift.starts_at,
+                shift.users,
+                shift.source,
+            ):
+                own[-1] = replace(own[-1], ends_at=shift.ends_at)
+            else:
+                own.append(shift)
+        found += [OwnShift(schedule, shift) for shift in own]
     return sorted(found, key=lambda own: own.shift.starts_at)
 
 

@@ -21,6 +21,7 @@ from .models import Layer, Schedule
 from .queries import with_rotation
 from .schedule_forms import EditScheduleForm, LayerForms, NewScheduleForm
 
+MOST_SAID = 3
 SCHEDULE_CHANGED = "schedule-changed"  # the regions that show a schedule listen for it
 
 
@@ -145,8 +146,8 @@ def _saved(request: HttpRequest, schedule: Schedule, title: str) -> HttpResponse
     messages.success(request, title)
     found = coverage.check_schedule(schedule)
     if found:
-        more = f" And {len(found) - 1} more below." if len(found) > 1 else ""
-        messages.warning(request, f"{found[0].detail}{more}")
+        more = f" And {len(found) - MOST_SAID} more." if len(found) > MOST_SAID else ""
+        messages.warning(request, " ".join(finding.detail for finding in found[:MOST_SAID]) + more)
     return redirect("schedule", schedule.pk)
 
 
