@@ -99,3 +99,8 @@ class NotYours(OpenAlertError):
     code = "permission_denied"
     detail = "Only who wrote it and the team's managers may remove it."
     status = 403
+
+
+class SpanTooLong(OpenAlertError):
+    code = "span_too_long"
+    detail = "At most 92 days at once."

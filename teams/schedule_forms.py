@@ -120,7 +120,9 @@ class PlaceForm(forms.Form):
 
 class WindowForm(forms.Form):
     opens = forms.TimeField(required=False, widget=time_input(), label="From")
-    days = forms.ChoiceField(choices=[(key, words) for key, (words, _) in DAYS.items()], label="On")
+    days = forms.ChoiceField(
+        choices=[(key, words) for key, (words, _) in DAYS.items()], required=False, label="On"
+    )
     closes = forms.TimeField(required=False, widget=time_input(), label="To")
     until = forms.ChoiceField(choices=UNTIL, required=False, label="On")
 
@@ -129,7 +131,7 @@ class WindowForm(forms.Form):
         opens, closes = given.get("opens"), given.get("closes")
         if (opens is None) != (closes is None) and not self.errors:
             raise ValidationError("Give both times, or none.")
-        if given.get("until") and len(DAYS[given.get("days", "every")][1] or []) != 1:
+        if given.get("until") and len(DAYS[given.get("days") or "every"][1] or []) != 1:
             self.add_error("days", "Choose one day for what ends on another.")
         return given
 
@@ -152,6 +154,8 @@ class LayerForms:
             data, prefix="windows", initial=_windows(layer)
         )
         choices = [("", "–"), *((str(user.pk), str(user)) for user in people)]
+        for form in (*self.places, *self.windows):
+            form.empty_permitted = False  # a row that says what it said before still says it
         for form in self.places:
             form.fields["user"].queryset = people
             form.fields["user"].choices = choices  # read once, not for each row
@@ -219,7 +223,7 @@ def _window(given: dict[str, Any]) -> dict[str, Any] | None:
     if not given or given.get("opens") is None:
         return None
     window: dict[str, Any] = {"from": f"{given['opens']:%H:%M}", "to": f"{given['closes']:%H:%M}"}
-    days = DAYS[given["days"]][1]
+    days = DAYS[given["days"] or "every"][1]
     if given.get("until"):
         return {**window, "from_day": (days or [1])[0], "to_day": int(given["until"])}
     return {**window, "days": days} if days else window

@@ -5,7 +5,7 @@ the other. A request that nobody answers expires when the first of the shifts be
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from .exceptions import (
     NotOnCallThen,
     OverrideInThePast,
     ReturnNeedsSomebody,
+    SpanTooLong,
     SwapIsOver,
     SwapWithOneself,
 )
@@ -30,6 +31,7 @@ from .models import Notice, Schedule, ShiftSwap, User
 from .queries import responders_of, with_rotation
 
 BATCH = 200
+LONGEST = timedelta(days=92)
 Span = tuple[datetime, datetime]
 
 
@@ -48,8 +50,8 @@ def ask(
 ) -> ShiftSwap:
     """Ask `asked`, or any responder of the team, to take the asker's part of a span, maybe for one of theirs.
 
-    Instants are aware. Raises EndsBeforeStart, OverrideInThePast, NotOnCallThen, NotAResponder, SwapWithOneself and
-    ReturnNeedsSomebody.
+    Instants are aware. Raises EndsBeforeStart, OverrideInThePast, SpanTooLong, NotOnCallThen, NotAResponder, SwapWithOneself
+    and ReturnNeedsSomebody.
     """
     now = timezone.now()
     first = starts_at
@@ -65,6 +67,8 @@ def ask(
         if return_starts_at < now:
             raise OverrideInThePast("It must begin in the future.", field="return_starts_at")
         first = min(starts_at, return_starts_at)
+    if ends_at - starts_at > LONGEST or (return_ends_at or first) - (return_starts_at or first) > LONGEST:
+        raise SpanTooLong(field="ends_at" if ends_at - starts_at > LONGEST else "return_ends_at")
     if asked == by:
         raise SwapWithOneself(field="asked")
     for person, field in ((by, None), (asked, "asked")):

@@ -15,6 +15,7 @@ from teams.exceptions import (
     NotOnCallThen,
     OverrideInThePast,
     ReturnNeedsSomebody,
+    SpanTooLong,
     SwapIsOver,
     SwapWithOneself,
 )
@@ -166,6 +167,8 @@ def test_impossible_requests_are_refused(schedule, asker, others, clock):
         ({"ends_at": now + DAY}, EndsBeforeStart, "ends_at"),
         ({"starts_at": now - HOUR}, OverrideInThePast, "starts_at"),
         ({"ends_at": now + 9 * DAY}, NotOnCallThen, "starts_at"),
+        ({"ends_at": now + 99 * DAY}, SpanTooLong, "ends_at"),
+        ({**later, "asked": others[0], "return_ends_at": now + 999 * DAY}, SpanTooLong, "return_ends_at"),
         ({"asked": asker}, SwapWithOneself, "asked"),
         ({"asked": UserFactory()}, NotAResponder, "asked"),
         (later, ReturnNeedsSomebody, "asked"),
