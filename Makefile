@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 DRILL_ARGS ?= --runs 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint drill bench-intake bench-storm bench-growth bench-escalation clean-data
+.PHONY: help run test lint drill bench-intake bench-storm bench-growth bench-escalation bench-schedules clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-intake   measure intake beside its peer (BENCH_ARGS='--rounds 1')"
 	@echo "make bench-storm    100,000 alerts in a minute while people look and are paged"
 	@echo "make bench-escalation  idle ticks, 10,000 steps due at once, how late a normal load is"
+	@echo "make bench-schedules  who is on call: a year of one schedule, now in 1,000"
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
@@ -46,6 +47,9 @@ bench-storm: $(STAMP)
 
 bench-escalation: $(STAMP)
 	$(VENV)/bin/python bench/escalation.py $(BENCH_ARGS)
+
+bench-schedules: $(STAMP)
+	$(VENV)/bin/python bench/schedules.py $(BENCH_ARGS)
 
 bench-growth: $(STAMP)
 	$(VENV)/bin/python bench/growth.py $(BENCH_ARGS)

@@ -5,8 +5,9 @@ class EscalationsConfig(AppConfig):
     name = "escalations"
 
     def ready(self) -> None:
-        from . import coverage, incident_parts, receivers
+        from . import coverage_checks, incident_parts, receivers, unpaged
 
+        coverage_checks.connect()
         receivers.connect()
         incident_parts.connect()
-        coverage.connect()
+        unpaged.connect()

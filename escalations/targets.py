@@ -71,7 +71,7 @@ class Targets:
                 return oncall.on_call(schedule, at) if schedule else []
             case TargetKind.ROUND_ROBIN:
                 schedule = self._schedules.get(identifier)
-                people = oncall.participants_of(schedule) if schedule else []
+                people = oncall.participants_of(schedule, at) if schedule else []
                 return self._turns.take(target["turn"], people)
             case TargetKind.MANAGER:
                 return self._managers.get(identifier, [])

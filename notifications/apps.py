@@ -5,6 +5,7 @@ class NotificationsConfig(AppConfig):
     name = "notifications"
 
     def ready(self) -> None:
-        from . import receivers
+        from . import coverage_checks, receivers
 
+        coverage_checks.connect()
         receivers.connect()

@@ -82,6 +82,7 @@ class Environment:
     redis_url: str
     alert_retention_days: int
     intake_alerts_per_minute: int
+    fetch_private_addresses: bool
     worker_concurrency: int
     email: Email
     from_address: str
@@ -174,6 +175,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
         "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
+        "fetch_private_addresses": reader.boolean("FETCH_PRIVATE_ADDRESSES", False),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "from_address": reader.given("DEFAULT_FROM_EMAIL") or "OpenAlert <openalert@localhost>",
     }

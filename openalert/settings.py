@@ -141,8 +141,12 @@ CELERY_BROKER_URL = environment.broker_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "openalert"
-# A provider that hangs must not keep the tick from its second, so sending has workers of its own.
-CELERY_TASK_ROUTES = {"notifications.tasks.deliver": {"queue": "delivery"}}
+# A provider that hangs must not keep the tick from its second, so sending has workers of its own. What teams do waits for
+# mail and calendar servers too, or looks at all schedules.
+CELERY_TASK_ROUTES = {
+    "notifications.tasks.deliver": {"queue": "delivery"},
+    "teams.tasks.*": {"queue": "delivery"},
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = environment.worker_concurrency
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -194,6 +198,31 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
         "options": {"expires": 240},
     },
+    "shifts that begin soon": {
+        "task": "teams.tasks.tell_who_comes_on_call",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 55},
+    },
+    "notices about schedules": {
+        "task": "teams.tasks.send_notices",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
+    "shift swaps that expire": {
+        "task": "teams.tasks.expire_swaps",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 55},
+    },
+    "calendars of schedules": {
+        "task": "teams.tasks.refresh_calendars",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 55},
+    },
+    "schedules ahead": {
+        "task": "teams.tasks.look_ahead",
+        "schedule": timedelta(hours=6),
+        "options": {"expires": 3600},
+    },
     "outbox sweep": {
         "task": "notifications.tasks.sweep",
         "schedule": timedelta(seconds=1),
@@ -214,6 +243,7 @@ STANDBY = {
 
 ALERT_RETENTION_DAYS = environment.alert_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
+FETCH_PRIVATE_ADDRESSES = environment.fetch_private_addresses
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -286,7 +316,9 @@ SPECTACULAR_SETTINGS = {
         "Role": "teams.enums.Role",
         "Rotation": "teams.enums.Rotation",
         "DependencyCorrelation": "teams.enums.Correlation",
-        "ShiftSource": ["rotation", "override"],
+        "OnHolidays": "teams.enums.OnHolidays",
+        "SwapStatus": "teams.enums.SwapStatus",
+        "ShiftSource": ["rotation", "calendar", "override", "fallback"],
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -306,6 +338,10 @@ SPECTACULAR_SETTINGS = {
         {"name": "on-call", "description": "Who is on call now."},
         {"name": "schedules", "description": "On-call schedules: rotations in layers."},
         {"name": "schedule-overrides", "description": "Somebody else for a while."},
+        {"name": "shift-swaps", "description": "Somebody asks to be relieved of a shift."},
+        {"name": "hand-over-notes", "description": "What those on call leave the next ones."},
+        {"name": "calendar-feeds", "description": "Shifts for your calendar program."},
+        {"name": "coverage", "description": "What will go wrong with schedules."},
         {"name": "escalation-policies", "description": "Whom to page, in what order."},
         {"name": "routing-rules", "description": "Which policy deals with which incident."},
         {"name": "escalation-runs", "description": "Policies being carried out."},

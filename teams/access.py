@@ -23,11 +23,20 @@ def can_respond(user: User | AnonymousUser, team: Team) -> bool:
 
 def teams_to_respond_for(user: User | AnonymousUser) -> QuerySet[Team]:
     """The teams on whose incidents `user` may act."""
+    return _teams_as(user, Role.MANAGER, Role.RESPONDER)
+
+
+def teams_to_manage(user: User | AnonymousUser) -> QuerySet[Team]:
+    """The teams that `user` may change."""
+    return _teams_as(user, Role.MANAGER)
+
+
+def _teams_as(user: User | AnonymousUser, *roles: Role) -> QuerySet[Team]:
     if not user.is_authenticated or not user.is_active:
         return Team.objects.none()
     if user.is_superuser:
         return Team.objects.all()
-    return Team.objects.filter(memberships__user=user, memberships__role__in=[Role.MANAGER, Role.RESPONDER])
+    return Team.objects.filter(memberships__user=user, memberships__role__in=roles)
 
 
 def can_manage(user: User | AnonymousUser, team: Team) -> bool:

@@ -10,20 +10,27 @@ from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 
-from openalert.admin_tools import list_link
+from openalert.admin_tools import RecordAdmin, RecordInline, list_link
 from openalert.exceptions import OpenAlertError
 
-from . import dependencies, oncall, queries, service_checks
+from . import dependencies, oncall, queries, rotations, service_checks
+from .exceptions import NotAResponder
 from .models import (
+    Calendar,
+    CalendarFeed,
+    HandOverNote,
     Layer,
     Membership,
+    Notice,
     Override,
     Participant,
     Schedule,
     Service,
     ServiceDependency,
+    ShiftSwap,
     Team,
     User,
 )
@@ -171,35 +178,57 @@ class ServiceDependencyAdmin(admin.ModelAdmin):
         return ("service", "upstream") if obj else ()
 
 
-class LayerInline(admin.TabularInline):
+class LayerInline(RecordInline):
+    """The layers in force. They are changed on the schedule's page, so that what has been stays true."""
+
     model = Layer
-    extra = 0
-    show_change_link = True
     fields = ("position", "name", "rotation", "turn_length", "starts_at", "ends_at", "people")
     readonly_fields = ("people",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Layer]:
-        return super().get_queryset(request).prefetch_related("participants__user")
+        layers = super().get_queryset(request).filter(replaced_at=None)
+        return layers.prefetch_related("participants__user")
 
     @admin.display(description="people, in turn")
     def people(self, layer: Layer) -> str:
-        return ", ".join(str(participant.user) for participant in layer.participants.all()) or "nobody yet"
+        return ", ".join(map(str, layer.participants.all())) or "nobody yet"
 
 
-class OverrideInline(admin.TabularInline):
-    """Overrides that are not over; past ones stay in their own list."""
+class OverrideInline(RecordInline):
+    """Overrides that are not over; past ones are in their own list."""
 
     model = Override
-    extra = 0
-    autocomplete_fields = ("user",)
     fk_name = "schedule"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Override]:
-        return super().get_queryset(request).filter(ends_at__gt=timezone.now())
+        return super().get_queryset(request).filter(ends_at__gt=timezone.now()).select_related("user")
+
+
+class ScheduleForm(forms.ModelForm):
+    fallback = forms.ModelChoiceField(
+        User.objects.filter(is_active=True), required=False, help_text="Who is on call when nobody else is."
+    )
+
+    class Meta:
+        model = Schedule
+        fields = ("team", "name", "description", "time_zone")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not self.instance._state.adding:
+            self.fields["fallback"].initial = self.instance.fallback
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        fallback, team = cleaned.get("fallback"), cleaned.get("team")
+        if fallback and team and not queries.responders_of(team).filter(pk=fallback.pk).exists():
+            self.add_error("fallback", NotAResponder.detail)
+        return cleaned
 
 
 @admin.register(Schedule)
 class ScheduleAdmin(admin.ModelAdmin):
+    form = ScheduleForm
     list_display = ("name", "team", "time_zone", "on_call_now")
     list_filter = ("team",)
     search_fields = ("name", "description", "team__name")
@@ -211,37 +240,83 @@ class ScheduleAdmin(admin.ModelAdmin):
 
     @admin.display(description="on call now")
     def on_call_now(self, schedule: Schedule) -> str:
-        people = oncall.on_call(schedule, timezone.now())
-        return ", ".join(map(str, people)) or "nobody"
+        return ", ".join(map(str, oncall.on_call(schedule, timezone.now()))) or "nobody"
+
+    def view_on_site(self, schedule: Schedule) -> str:
+        return reverse("schedule", args=[schedule.pk])
+
+    def save_model(self, request: HttpRequest, obj: Schedule, form: forms.ModelForm, change: bool) -> None:
+        values = {name: form.cleaned_data[name] for name in ("team", "name", "description", "time_zone")}
+        if change:
+            rotations.change_schedule(schedule_id=obj.pk, **values)
+            rotations.set_fallback(schedule_id=obj.pk, user=form.cleaned_data["fallback"])
+        else:
+            made = rotations.create_schedule(**values, fallback=form.cleaned_data["fallback"])
+            obj.pk, obj._state.adding = made.pk, False
 
 
-class ParticipantInline(admin.TabularInline):
+class ParticipantInline(RecordInline):
     model = Participant
-    extra = 0
-    autocomplete_fields = ("user",)
     fields = ("position", "user")
 
 
 @admin.register(Layer)
-class LayerAdmin(admin.ModelAdmin):
-    list_display = ("__str__", "position", "rotation", "turn_length", "starts_at", "ends_at")
+class LayerAdmin(RecordAdmin):
+    """All versions of all layers."""
+
+    list_display = ("__str__", "position", "rotation", "turn_length", "starts_at", "ends_at", "in_force_at", "replaced_at")  # fmt: skip
     list_filter = ("schedule__team", "rotation")
     list_select_related = ("schedule",)
     search_fields = ("name", "schedule__name")
-    autocomplete_fields = ("schedule",)
     inlines = (ParticipantInline,)
 
 
 @admin.register(Override)
-class OverrideAdmin(admin.ModelAdmin):
-    list_display = ("schedule", "user", "starts_at", "ends_at", "created_by")
+class OverrideAdmin(RecordAdmin):
+    """They are added and taken back on the schedule's page: the record of who was on call is not rewritten."""
+
+    list_display = ("schedule", "user", "replaces", "starts_at", "ends_at", "created_by")
     list_filter = ("schedule__team", "schedule")
-    list_select_related = ("schedule", "user", "created_by")
+    list_select_related = ("schedule", "user", "replaces", "created_by")
     search_fields = ("user__name", "schedule__name")
-    autocomplete_fields = ("schedule", "user")
     date_hierarchy = "starts_at"
 
-    def save_model(self, request: HttpRequest, obj: Override, form: forms.ModelForm, change: bool) -> None:
-        if not change:
-            obj.created_by = request.user
-        super().save_model(request, obj, form, change)
+
+@admin.register(Calendar)
+class CalendarAdmin(RecordAdmin):
+    list_display = ("host", "schedule", "fetched_at", "due_at", "failure")
+    list_filter = ("schedule__team",)
+    list_select_related = ("schedule",)
+    search_fields = ("schedule__name",)
+    exclude = ("url",)
+
+
+@admin.register(ShiftSwap)
+class ShiftSwapAdmin(RecordAdmin):
+    list_display = ("schedule", "asker", "asked", "starts_at", "ends_at", "status", "answered_by")
+    list_filter = ("status", "schedule__team")
+    list_select_related = ("schedule", "asker", "asked", "answered_by")
+    search_fields = ("asker__name", "asked__name", "schedule__name")
+
+
+@admin.register(HandOverNote)
+class HandOverNoteAdmin(RecordAdmin):
+    list_display = ("schedule", "author", "created_at")
+    list_filter = ("schedule__team",)
+    list_select_related = ("schedule", "author")
+    search_fields = ("schedule__name", "author__name", "text")
+
+
+@admin.register(CalendarFeed)
+class CalendarFeedAdmin(RecordAdmin):
+    list_display = ("user", "schedule", "created_at", "read_at")
+    list_select_related = ("user", "schedule")
+    search_fields = ("user__name", "schedule__name")
+
+
+@admin.register(Notice)
+class NoticeAdmin(RecordAdmin):
+    list_display = ("subject", "user", "created_at", "sent_at", "tries", "failure")
+    list_select_related = ("user",)
+    search_fields = ("subject", "user__name", "user__email")
+    date_hierarchy = "created_at"

@@ -18,8 +18,27 @@ class Correlation(models.TextChoices):
 
 
 class Rotation(models.TextChoices):
-    """How long a turn lasts, in units of local time: a 09:00 hand-over stays at 09:00 across DST."""
+    """What a turn is counted in. Days, weeks and months are local: a 09:00 hand-over stays at 09:00 across DST; hours and
+    minutes are real ones."""
 
     HOURLY = "hourly", "Hours"
     DAILY = "daily", "Days"
     WEEKLY = "weekly", "Weeks"
+    MONTHLY = "monthly", "Months"
+    CUSTOM = "custom", "Minutes"
+
+
+class OnHolidays(models.TextChoices):
+    """What public holidays are to a layer."""
+
+    SAME = "same", "Like any other day"
+    OFF = "off", "Off on holidays"
+    ON = "on", "On for the whole holiday"
+
+
+class SwapStatus(models.TextChoices):
+    ASKED = "asked", "Asked"
+    ACCEPTED = "accepted", "Accepted"
+    DECLINED = "declined", "Declined"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    EXPIRED = "expired", "Expired"

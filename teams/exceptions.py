@@ -47,3 +47,60 @@ class OverrideIsOver(OpenAlertError):
     code = "override_is_over"
     detail = "This override is over, and stays as it was."
     status = 409
+
+
+class LayerIsGone(OpenAlertError):
+    """Somebody else removed or changed it meanwhile."""
+
+    code = "layer_is_gone"
+    detail = "This layer was changed or removed meanwhile. Look again."
+    status = 409
+
+
+class NotOnCallThen(OpenAlertError):
+    """Only what somebody has can be swapped."""
+
+    code = "not_on_call_then"
+    status = 409
+
+    def __init__(self, user: object, *, field: str | None = None) -> None:
+        super().__init__(f"{user} is not on call for all of that time.", field=field)
+
+
+class SwapWithOneself(OpenAlertError):
+    code = "swap_with_oneself"
+    detail = "Choose somebody else."
+
+
+class ReturnNeedsSomebody(OpenAlertError):
+    code = "return_needs_somebody"
+    detail = "A shift in return is somebody's: say whose."
+
+
+class SwapIsOver(OpenAlertError):
+    code = "swap_is_over"
+    status = 409
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"This request was {status.lower()} already."
+            if status != "expired"
+            else "This request has expired."
+        )
+
+
+class CalendarUnreadable(OpenAlertError):
+    """A calendar elsewhere could not be fetched or is none; the words say why."""
+
+    code = "calendar_unreadable"
+
+
+class NotYours(OpenAlertError):
+    code = "permission_denied"
+    detail = "Only who wrote it and the team's managers may remove it."
+    status = 403
+
+
+class SpanTooLong(OpenAlertError):
+    code = "span_too_long"
+    detail = "At most 92 days at once."

@@ -12,9 +12,16 @@ from .queries import responders_of
 
 
 def add_override(
-    *, schedule: Schedule, user: User, starts_at: datetime, ends_at: datetime, by: User
+    *,
+    schedule: Schedule,
+    user: User,
+    starts_at: datetime,
+    ends_at: datetime,
+    by: User,
+    replaces: User | None = None,
 ) -> Override:
-    """Put `user` on call instead of whoever the layers name, between two instants (aware).
+    """Put `user` on call instead of whoever else would be, or instead of only `replaces` while they are on call, between
+    two instants (aware).
 
     A start that has passed becomes now. Raises EndsBeforeStart, OverrideInThePast, or NotAResponder for
     somebody who could not answer a page of the schedule's team.
@@ -27,7 +34,12 @@ def add_override(
     if not responders_of(schedule.team).filter(pk=user.pk).exists():
         raise NotAResponder(field="user")
     return Override.objects.create(
-        schedule=schedule, user=user, starts_at=max(starts_at, now), ends_at=ends_at, created_by=by
+        schedule=schedule,
+        user=user,
+        replaces=replaces,
+        starts_at=max(starts_at, now),
+        ends_at=ends_at,
+        created_by=by,
     )
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import dependency_views, views
+from . import dependency_views, duty_views, schedule_views, views
 
 urlpatterns = [
     path("services/<uuid:pk>/", views.service_page, name="service"),
@@ -9,6 +9,24 @@ urlpatterns = [
     path("services/dependencies/<uuid:pk>/", dependency_views.change, name="dependency"),
     path("services/dependencies/<uuid:pk>/remove/", dependency_views.remove, name="dependency-remove"),
     path("on-call/", views.on_call_page, name="on-call"),
+    path("on-call/mine/", duty_views.my_shifts, name="my-shifts"),
+    path("schedules/new/", schedule_views.new_schedule, name="schedule-new"),
+    path("schedules/<uuid:pk>/edit/", schedule_views.edit_schedule, name="schedule-edit"),
+    path("schedules/<uuid:pk>/calendar/", duty_views.calendar_page, name="schedule-calendar"),
+    path("schedules/<uuid:pk>/layers/new/", schedule_views.new_layer, name="layer-new"),
+    path("layers/<uuid:pk>/", schedule_views.edit_layer, name="layer"),
+    path("layers/<uuid:pk>/remove/", schedule_views.remove_layer, name="layer-remove"),
+    path("layers/<uuid:pk>/raise/", schedule_views.raise_layer, name="layer-raise"),
+    path("schedules/<uuid:pk>/notes/", duty_views.write_note, name="note-new"),
+    path("hand-over-notes/<uuid:pk>/remove/", duty_views.remove_note, name="note-remove"),
+    path("schedules/<uuid:pk>/swaps/new/", duty_views.ask_swap, name="swap-new"),
+    *(
+        path(f"swaps/<uuid:pk>/{answer}/", duty_views.answer_swap, {"answer": answer}, name=f"swap-{answer}")
+        for answer in duty_views.ANSWERS
+    ),
+    path("calendar-feeds/", duty_views.open_feed, name="feed-new"),
+    path("calendar-feeds/<uuid:pk>/revoke/", duty_views.revoke_feed, name="feed-revoke"),
+    path("calendar/<str:token>.ics", duty_views.calendar_feed, name="calendar-feed"),
     path("schedules/<uuid:pk>/", views.schedule_page, name="schedule"),
     path("schedules/<uuid:pk>/overrides/new/", views.add_override, name="override-new"),
     path("overrides/<uuid:pk>/remove/", views.remove_override, name="override-remove"),

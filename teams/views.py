@@ -1,7 +1,7 @@
 """Pages about what teams own: a service, who is on call, a schedule; and about oneself."""
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib import messages
@@ -11,20 +11,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openalert.answers import done, refused
 from openalert.exceptions import OpenAlertError, PermissionMissing
 
-from . import overrides
-from .access import can_respond, require_respond
+from . import coverage, hand_overs, overrides
+from .access import can_manage, can_respond, require_respond, teams_to_manage
 from .forms import OverrideForm, ProfileForm
-from .models import Override, Schedule, Service, Team, User
+from .instants import asked_instant
+from .models import HandOverNote, Override, Schedule, Service, Team, User
 from .queries import responders_of, with_rotation
-from .roster import duty, layer_in_words
+from .roster import Duty, duty, layer_in_words, windows_in_words
+from .schedule_views import SCHEDULE_CHANGED
 
-SCHEDULE_CHANGED = "schedule-changed"  # the regions that show a schedule listen for it
 USUAL_OVERRIDE = timedelta(hours=8)
 
 
@@ -37,20 +37,36 @@ def service_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "teams/service.html", context)
 
 
+class Board(NamedTuple):
+    """A team on the page of who is on call."""
+
+    team: Team
+    duties: list[tuple[Duty, HandOverNote | None]]
+    findings: list[coverage.Finding]
+
+
 @login_required
 @require_GET
 def on_call_page(request: HttpRequest) -> HttpResponse:
     """Who is on call now, in every schedule of the person's teams, and the person's own shifts."""
     now = timezone.now()
-    teams = {team.pk: (team, []) for team in Team.objects.visible_to(request.user)}
+    teams = list(Team.objects.visible_to(request.user))
+    schedules = coverage.load(Schedule.objects.filter(team__in=teams), now)
+    findings = coverage.check(teams, schedules, at=now)
+    notes = hand_overs.last_notes(schedules, at=now)
+    board = {team.pk: Board(team, [], []) for team in teams}
     mine = []
-    for schedule in with_rotation(Schedule.objects.visible_to(request.user)):
+    for schedule in schedules:
         row = duty(schedule, at=now)
-        teams[schedule.team_id][1].append(row)
+        board[schedule.team_id].duties.append((row, notes.get(schedule.pk)))
         if own := row.shift_of(request.user):
             mine.append((row, own))
+    for finding in findings:
+        board[finding.team.pk].findings.append(finding)
     mine.sort(key=lambda found: found[1].starts_at)
-    return render(request, "teams/on_call.html", {"teams": teams.values(), "mine": mine, "now": now})
+    managed = set(teams_to_manage(request.user).values_list("pk", flat=True))
+    context = {"teams": board.values(), "mine": mine, "now": now, "managed": managed}
+    return render(request, "teams/on_call.html", context)
 
 
 @login_required
@@ -58,8 +74,8 @@ def on_call_page(request: HttpRequest) -> HttpResponse:
 def schedule_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     schedule = get_object_or_404(with_rotation(Schedule.objects.visible_to(request.user)), pk=pk)
     now = timezone.now()
-    layers = sorted(schedule.layers.all(), key=lambda layer: layer.position, reverse=True)
-    to_come = [override for override in schedule.overrides.all() if override.ends_at > now]
+    layers = [layer for layer in reversed(schedule.rows.layers) if layer.replaced_at is None]
+    to_come = [override for override in schedule.rows.overrides if override.ends_at > now]
     return render(
         request,
         "teams/schedule.html",
@@ -67,10 +83,13 @@ def schedule_page(request: HttpRequest, pk: UUID) -> HttpResponse:
             "schedule": schedule,
             "duty": duty(schedule, at=now),
             "now": now,
-            "layers": [(layer, layer_in_words(layer, schedule)) for layer in layers],
+            "layers": [(layer, layer_in_words(layer), windows_in_words(layer)) for layer in layers],
             "overrides": sorted(to_come, key=lambda override: override.starts_at),
             "may_respond": can_respond(request.user, schedule.team),
             "may_be_on_call": responders_of(schedule.team).filter(pk=request.user.pk).exists(),
+            "may_manage": can_manage(request.user, schedule.team),
+            "findings": coverage.check_schedule(schedule, at=now),
+            "note": hand_overs.last_note(schedule.pk, at=now),
             "is_same_zone": schedule.time_zone == request.user.time_zone,
         },
     )
@@ -103,17 +122,9 @@ def add_override(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _asked_for(request: HttpRequest) -> dict[str, Any]:
     """What the form begins with: the person who asks, from the instants that the address names."""
-    starts_at = _instant(request, "starts_at") or timezone.now()
-    ends_at = _instant(request, "ends_at") or starts_at + USUAL_OVERRIDE
+    starts_at = asked_instant(request, "starts_at") or timezone.now()
+    ends_at = asked_instant(request, "ends_at") or starts_at + USUAL_OVERRIDE
     return {"user": request.user.pk, "starts_at": starts_at, "ends_at": ends_at}
-
-
-def _instant(request: HttpRequest, name: str) -> datetime | None:
-    try:
-        instant = parse_datetime(request.GET.get(name, ""))
-    except ValueError:
-        return None
-    return instant if instant and timezone.is_aware(instant) else None
 
 
 def _override_form(request: HttpRequest, schedule: Schedule, form: OverrideForm) -> HttpResponse:

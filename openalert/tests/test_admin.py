@@ -34,12 +34,17 @@ from notifications.tests.factories import (
 from openalert.admin_tools import RecordAdmin
 from teams.models import User
 from teams.tests.factories import (
+    CalendarFactory,
+    CalendarFeedFactory,
+    HandOverNoteFactory,
     LayerFactory,
     MembershipFactory,
+    NoticeFactory,
     OverrideFactory,
     ScheduleFactory,
     ServiceDependencyFactory,
     ServiceFactory,
+    ShiftSwapFactory,
     TeamFactory,
     UserFactory,
 )
@@ -62,6 +67,11 @@ MAKERS = {
     "teams_schedule": lambda: ScheduleFactory(on_call=[UserFactory()]),
     "teams_layer": lambda: LayerFactory(participants=[UserFactory()]),
     "teams_override": OverrideFactory,
+    "teams_calendar": CalendarFactory,
+    "teams_shiftswap": ShiftSwapFactory,
+    "teams_handovernote": HandOverNoteFactory,
+    "teams_calendarfeed": CalendarFeedFactory,
+    "teams_notice": NoticeFactory,
     "incidents_incident": IncidentFactory,
     "incidents_timelineentry": TimelineEntryFactory,
     "alerts_integration": IntegrationFactory,

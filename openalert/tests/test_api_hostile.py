@@ -18,10 +18,13 @@ from notifications.tests.factories import ContactMethodFactory, NotificationFact
 from openalert.ids import uuid7
 from teams.tests.cast import Cast
 from teams.tests.factories import (
+    CalendarFeedFactory,
+    HandOverNoteFactory,
     OverrideFactory,
     ScheduleFactory,
     ServiceDependencyFactory,
     ServiceFactory,
+    ShiftSwapFactory,
 )
 
 from .api_client import document
@@ -87,6 +90,9 @@ def world(db):
         "schedules": schedule,
         "service-dependencies": ServiceDependencyFactory(service=service),
         "services": service,
+        "shift-swaps": ShiftSwapFactory(schedule=schedule, asker=cast.responder, asked=cast.manager),
+        "hand-over-notes": HandOverNoteFactory(schedule=schedule),
+        "calendar-feeds": CalendarFeedFactory(user=cast.manager),
         "teams": cast.team,
         "users": cast.manager,
     }

@@ -1,8 +1,19 @@
 import django_filters as filters
 from django.db.models import Exists, OuterRef, QuerySet
+from rest_framework import serializers
 
-from teams.enums import Correlation, Role
-from teams.models import Membership, Override, Schedule, Service, ServiceDependency, Team, User
+from teams.enums import Correlation, Role, SwapStatus
+from teams.models import (
+    HandOverNote,
+    Membership,
+    Override,
+    Schedule,
+    Service,
+    ServiceDependency,
+    ShiftSwap,
+    Team,
+    User,
+)
 
 
 class UserFilter(filters.FilterSet):
@@ -64,3 +75,26 @@ class OverrideFilter(filters.FilterSet):
     class Meta:
         model = Override
         fields = ["schedule", "user", "ends_after", "starts_before"]
+
+
+class ShiftSwapFilter(filters.FilterSet):
+    schedule = filters.UUIDFilter(field_name="schedule_id")
+    asker = filters.UUIDFilter(field_name="asker_id")
+    asked = filters.UUIDFilter(field_name="asked_id")
+    status = filters.MultipleChoiceFilter(choices=SwapStatus.choices)
+
+    class Meta:
+        model = ShiftSwap
+        fields = ["schedule", "asker", "asked", "status"]
+
+
+class HandOverNoteFilter(filters.FilterSet):
+    schedule = filters.UUIDFilter(field_name="schedule_id")
+
+    class Meta:
+        model = HandOverNote
+        fields = ["schedule"]
+
+
+class CoverageQuerySerializer(serializers.Serializer):
+    team = serializers.UUIDField(required=False, help_text="Only this team.")

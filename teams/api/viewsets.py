@@ -1,3 +1,7 @@
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -10,7 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from openalert.exceptions import PermissionMissing
-from teams import dependencies, oncall, overrides
+from teams import coverage, dependencies, oncall, overrides
 from teams.access import require_respond
 from teams.enums import Correlation
 from teams.models import (
@@ -26,6 +30,7 @@ from teams.models import (
 from teams.queries import people_visible_to, with_rotation
 
 from . import filters, serializers
+from .duty_serializers import FindingSerializer, SavedScheduleSerializer
 from .scoping import TeamOwnedViewSet
 
 
@@ -148,11 +153,10 @@ class ScheduleViewSet(TeamOwnedViewSet):
     filterset_class = filters.ScheduleFilter
     search_fields = ["name"]
 
+    asked_about: dict[str, datetime] = {}  # what is loaded of overrides and the like
+
     def get_queryset(self) -> QuerySet[Schedule]:
-        schedules = super().get_queryset()
-        if self.action in ("on_call", "shifts"):
-            return with_rotation(schedules)
-        return schedules.prefetch_related("layers__participants")
+        return with_rotation(super().get_queryset(), **self.asked_about)
 
     @extend_schema(
         parameters=[serializers.OnCallQuerySerializer], responses=serializers.OnCallSerializer, filters=False
@@ -163,6 +167,7 @@ class ScheduleViewSet(TeamOwnedViewSet):
         query = serializers.OnCallQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         at = query.validated_data.get("at", timezone.now())
+        self.asked_about = {"start": at, "end": at + oncall.INSTANT}
         context = {**self.get_serializer_context(), "at": at}
         return Response(serializers.OnCallSerializer(self.get_object(), context=context).data)
 
@@ -171,15 +176,28 @@ class ScheduleViewSet(TeamOwnedViewSet):
     )
     @action(detail=True, filter_backends=[], pagination_class=None)
     def shifts(self, request: Request, **kwargs: str) -> Response:
-        """The final result of layers and overrides in a span of time, in order; gaps are left out."""
+        """The final result of layers, overrides and the fallback in a span of time, in order; gaps are left out."""
         query = serializers.ShiftQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        shifts = oncall.shifts(self.get_object(), **query.validated_data)
+        self.asked_about = query.validated_data
+        shifts = oncall.shifts(self.get_object(), **self.asked_about)
         return Response(serializers.ShiftSerializer(shifts, many=True).data)
+
+    @extend_schema(responses=FindingSerializer(many=True), filters=False)
+    @action(detail=True, filter_backends=[], pagination_class=None)
+    def coverage(self, request: Request, **kwargs: str) -> Response:
+        """What will go wrong with it in the next 30 days: gaps, layers that never get a turn, people who cannot answer."""
+        found = coverage.check_schedule(self.get_object())
+        return Response(FindingSerializer(found, many=True).data)
+
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        if self.action in ("create", "update", "partial_update"):
+            return SavedScheduleSerializer
+        return super().get_serializer_class()
 
 
 class OverrideViewSet(TeamOwnedViewSet):
-    """One person instead of whoever the layers name. Responders add and remove these too: they swap shifts.
+    """One person instead of whoever the layers name, or instead of one of them. Responders add and remove these too: they swap shifts.
 
     An override is not changed but removed and made anew; what has been is not rewritten: one that has begun ends
     now when it is removed.
@@ -217,7 +235,14 @@ class OnCallView(ListAPIView):
     ordering_fields = ("name",)
 
     def get_queryset(self) -> QuerySet[Schedule]:
-        return with_rotation(Schedule.objects.visible_to(self.request.user))
+        at = self.get_serializer_context()["at"]
+        return with_rotation(
+            Schedule.objects.visible_to(self.request.user), start=at, end=at + oncall.INSTANT
+        )
 
-    def get_serializer_context(self) -> dict[str, object]:
-        return {**super().get_serializer_context(), "at": timezone.now()}
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "at": self._now}
+
+    @cached_property
+    def _now(self) -> datetime:
+        return timezone.now()

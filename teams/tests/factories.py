@@ -7,13 +7,19 @@ from django.utils import timezone
 
 from teams.enums import Role
 from teams.models import (
+    Calendar,
+    CalendarFeed,
+    Fallback,
+    HandOverNote,
     Layer,
     Membership,
+    Notice,
     Override,
     Participant,
     Schedule,
     Service,
     ServiceDependency,
+    ShiftSwap,
     Team,
     User,
 )
@@ -101,7 +107,8 @@ class ScheduleFactory(factory.django.DjangoModelFactory):
 
 
 class LayerFactory(factory.django.DjangoModelFactory):
-    """Weekly turns since Monday 6 January 2025, 09:00 UTC; `participants` are people, in order."""
+    """Weekly turns since Monday 6 January 2025, 09:00 UTC; `participants` are people, in order, or lists of those who
+    are on together."""
 
     class Meta:
         model = Layer
@@ -113,8 +120,9 @@ class LayerFactory(factory.django.DjangoModelFactory):
 
     @factory.post_generation
     def participants(self, create, extracted, **kwargs):
-        for position, user in enumerate(extracted or []):
-            Participant.objects.create(layer=self, user=user, position=position)
+        for position, place in enumerate(extracted or []):
+            for seat, user in enumerate(place if isinstance(place, list) else [place]):
+                Participant.objects.create(layer=self, user=user, position=position, seat=seat)
 
 
 class OverrideFactory(factory.django.DjangoModelFactory):
@@ -127,3 +135,63 @@ class OverrideFactory(factory.django.DjangoModelFactory):
     user = factory.SubFactory(UserFactory)
     starts_at = factory.LazyFunction(timezone.now)
     ends_at = factory.LazyAttribute(lambda override: override.starts_at + timedelta(hours=1))
+
+
+class FallbackFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Fallback
+
+    schedule = factory.SubFactory(ScheduleFactory)
+    user = factory.SubFactory(UserFactory)
+    in_force_at = factory.LazyFunction(timezone.now)
+
+
+class CalendarFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Calendar
+
+    schedule = factory.SubFactory(ScheduleFactory)
+    url = factory.Sequence(lambda n: f"https://calendar.example.org/{n}.ics")
+
+
+class ShiftSwapFactory(factory.django.DjangoModelFactory):
+    """Tomorrow's hour, asked of anybody."""
+
+    class Meta:
+        model = ShiftSwap
+
+    schedule = factory.SubFactory(ScheduleFactory)
+    asker = factory.SubFactory(UserFactory)
+    starts_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=1))
+    ends_at = factory.LazyAttribute(lambda swap: swap.starts_at + timedelta(hours=1))
+    expires_at = factory.SelfAttribute("starts_at")
+
+
+class HandOverNoteFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = HandOverNote
+
+    schedule = factory.SubFactory(ScheduleFactory)
+    author = factory.SubFactory(UserFactory)
+    text = "The disk of db-2 is nearly full."
+
+
+class CalendarFeedFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = CalendarFeed
+
+    user = factory.SubFactory(UserFactory)
+    token_hash = factory.Sequence(lambda n: CalendarFeed.hash_token(f"token {n}"))
+
+
+class NoticeFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Notice
+
+    user = factory.SubFactory(UserFactory)
+    key = factory.Sequence(lambda n: f"key {n}")
+    subject = "A shift begins"
+    text = "Soon."
+    path = "/on-call/"
+    due_at = factory.LazyFunction(timezone.now)
+    void_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))

@@ -7,6 +7,7 @@ from teams.enums import Role
 from teams.models import Membership, Override
 from teams.tests.cast import SEEN_BY_MEMBERS, Cast, answers, count_queries
 from teams.tests.factories import (
+    LayerFactory,
     MembershipFactory,
     OverrideFactory,
     ScheduleFactory,
@@ -293,7 +294,7 @@ def test_who_is_on_call_at_an_instant_and_over_a_span(cast):
     assert api.get(f"{path}/on-call?at=2024-01-01T00:00:00Z").json()["people"] == []
 
     shifts = api.get(f"{path}/shifts?from=2025-01-07T00:00:00Z&to=2025-01-08T00:00:00Z").json()
-    assert [(s["user"]["name"], s["starts_at"], s["source"]) for s in shifts] == [
+    assert [(s["users"][0]["name"], s["starts_at"], s["source"]) for s in shifts] == [
         ("Mara Manager", "2025-01-07T00:00:00Z", "rotation"),
         ("Ona Observer", "2025-01-07T12:00:00Z", "override"),
         ("Mara Manager", "2025-01-07T18:00:00Z", "rotation"),
@@ -330,6 +331,95 @@ def test_who_is_on_call_now_in_every_schedule_one_sees(cast):
         ("Empty", []),
         ("Primary", ["Mara Manager"]),
     ]
+
+
+def test_layers_with_groups_restrictions_holidays_and_a_fallback(cast):
+    windows = [{"from": "17:00", "to": "09:00", "days": [1, 2, 3, 4, 5]}]
+    body = {
+        "team": str(cast.team.pk),
+        "name": "Primary",
+        "fallback": str(cast.manager.pk),
+        "layers": [
+            layer(
+                participants=[[str(cast.manager.pk), str(cast.responder.pk)], str(cast.manager.pk), []],
+                rotation="monthly",
+                hand_over_day=31,
+                hand_over_time="09:30:00",
+                restrictions=windows,
+                holidays_of="DE-BY",
+                on_holidays="off",
+            )
+        ],
+    }
+    api = cast.api("manager")
+    made = api.post("/api/v1/schedules", body).json()
+    [shown] = made["layers"]
+    assert {name: shown[name] for name in body["layers"][0]} == body["layers"][0]
+    assert made["fallback"] == str(cast.manager.pk)
+    assert [warning["code"] for warning in made["warnings"]][:1] == ["fallback_only"]
+    assert {"person_deleted"} < {warning["code"] for warning in made["warnings"]}
+
+    assert api.patch(f"/api/v1/schedules/{made['id']}", {"fallback": None}).json()["fallback"] is None
+    wrong = api.patch(f"/api/v1/schedules/{made['id']}", {"fallback": str(cast.observer.pk)})
+    assert errors(wrong) == [("not_a_responder", "fallback")]
+
+
+def test_wrong_values_of_layers_are_told_by_field(cast):
+    schedule = ScheduleFactory(team=cast.team, on_call=[cast.manager])
+    wrong = [
+        ({"participants": "ana"}, "not_a_list", "participants"),
+        ({"participants": [["x"]]}, "invalid", "participants.0"),
+        ({"participants": [[str(cast.manager.pk)] * 11]}, "max_length", "participants.0"),
+        ({"restrictions": [{"from": "9"}]}, "invalid", "restrictions"),
+        ({"holidays_of": "XX"}, "invalid", "holidays_of"),
+        ({"hand_over_day": 9}, "invalid", "hand_over_day"),
+        ({"calendar_url": "ftp://example.org"}, "invalid", "calendar_url"),
+    ]
+    body = {"layers": [layer(cast.manager) | values for values, *_ in wrong]}
+    response = cast.api("manager").patch(f"/api/v1/schedules/{schedule.pk}", body)
+    assert response.status_code == 400
+    expected = {(code, f"layers.{number}.{field}") for number, (_, code, field) in enumerate(wrong)}
+    assert set(errors(response)) == expected
+
+
+def test_a_layer_keeps_its_id_and_its_past_when_it_is_changed(cast, clock):
+    api = cast.api("manager")
+    body = {"team": str(cast.team.pk), "name": "Primary", "layers": [layer(cast.manager)]}
+    made = api.post("/api/v1/schedules", body).json()
+    clock.advance(hours=1)
+    path = f"/api/v1/schedules/{made['id']}"
+    changed = api.patch(path, {"layers": [layer(cast.responder)]}).json()
+    assert changed["layers"][0]["id"] == made["layers"][0]["id"]
+    shifts = api.get(f"{path}/shifts?from=2026-03-02T12:00:00Z&to=2026-03-02T14:00:00Z").json()
+    assert [(s["users"][0]["name"], s["starts_at"], s["layer"]) for s in shifts] == [
+        ("Mara Manager", "2026-03-02T12:00:00Z", made["layers"][0]["id"]),
+        ("Rui Responder", "2026-03-02T13:00:00Z", made["layers"][0]["id"]),
+    ]
+
+
+def test_the_address_of_a_calendar_is_the_managers_secret(cast):
+    url = "https://calendar.example.org/private-123/basic.ics"
+    body = {"team": str(cast.team.pk), "name": "Fed", "layers": [layer(calendar_url=url)]}
+    made = cast.api("manager").post("/api/v1/schedules", body).json()
+    assert made["layers"][0]["calendar_url"] == url
+    seen = cast.api("observer").get(f"/api/v1/schedules/{made['id']}").json()
+    assert seen["layers"][0]["calendar_url"] == "https://calendar.example.org/"
+
+
+def test_an_override_may_replace_one_person(cast, clock):
+    schedule = ScheduleFactory(team=cast.team)
+    LayerFactory(schedule=schedule, participants=[[cast.manager, cast.observer]])
+    body = {
+        "schedule": str(schedule.pk),
+        "user": str(cast.responder.pk),
+        "replaces": str(cast.observer.pk),
+        "starts_at": "2026-03-02T12:00:00Z",
+        "ends_at": "2026-03-02T13:00:00Z",
+    }
+    assert cast.api("responder").post("/api/v1/schedule-overrides", body).status_code == 201
+    now = cast.api("observer").get(f"/api/v1/schedules/{schedule.pk}/on-call").json()
+    assert [person["name"] for person in now["people"]] == ["Mara Manager", "Rui Responder"]
+    assert now["source"] == "override"
 
 
 # Lists

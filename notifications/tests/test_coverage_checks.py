@@ -1,0 +1,27 @@
+"""What is known here of people on call, in the look ahead of schedules."""
+
+import pytest
+
+from notifications.tests.factories import ContactMethodFactory
+from teams import coverage, rotations
+from teams.tests.cast import Cast
+from teams.tests.factories import ScheduleFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def unreachable(schedule):
+    return [f.user for f in coverage.check_schedule(schedule) if f.code == "unreachable"]
+
+
+def test_people_whom_nothing_reaches_are_found(clock):
+    cast = Cast()
+    schedule = ScheduleFactory(team=cast.team, on_call=[cast.responder])
+    assert unreachable(schedule) == []  # without any method they are given some
+    ContactMethodFactory(user=cast.responder, is_enabled=False)
+    ContactMethodFactory(user=cast.manager, is_enabled=False)
+    assert unreachable(schedule) == [cast.responder]
+    rotations.set_fallback(schedule_id=schedule.pk, user=cast.manager)
+    assert unreachable(schedule) == [cast.responder, cast.manager]
+    ContactMethodFactory(user=cast.responder, address="other@example.org")
+    assert unreachable(schedule) == [cast.manager]

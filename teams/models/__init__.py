@@ -1,0 +1,52 @@
+"""People and what they own: users, teams, services, and on-call schedules."""
+
+from .duty import CalendarFeed, HandOverNote, Notice, ShiftSwap
+from .people import E164, Membership, Team, TimeZoneNameField, User, UserManager, validate_time_zone
+from .schedules import (
+    Calendar,
+    CalendarEvent,
+    Fallback,
+    Layer,
+    Override,
+    Participant,
+    Rows,
+    Schedule,
+    ScheduleQuerySet,
+    grouped,
+)
+from .services import (
+    LONGEST_WINDOW_MINUTES,
+    USUAL_WINDOW_MINUTES,
+    Service,
+    ServiceDependency,
+    TeamOwnedQuerySet,
+)
+
+__all__ = [
+    "E164",
+    "LONGEST_WINDOW_MINUTES",
+    "USUAL_WINDOW_MINUTES",
+    "Calendar",
+    "CalendarEvent",
+    "CalendarFeed",
+    "Fallback",
+    "HandOverNote",
+    "Layer",
+    "Membership",
+    "Notice",
+    "Override",
+    "Participant",
+    "Rows",
+    "Schedule",
+    "ScheduleQuerySet",
+    "Service",
+    "ServiceDependency",
+    "ShiftSwap",
+    "Team",
+    "TeamOwnedQuerySet",
+    "TimeZoneNameField",
+    "User",
+    "UserManager",
+    "grouped",
+    "validate_time_zone",
+]
