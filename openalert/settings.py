@@ -160,6 +160,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
     },
+    "who is on call now": {
+        "task": "incidents.tasks.tell_on_call",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
+    "what open pages were told": {
+        "task": "incidents.tasks.forget_what_was_told",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
     "heartbeats that are late": {
         "task": "alerts.tasks.expire_heartbeats",
         "schedule": timedelta(seconds=1),

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import psycopg
 from django.db import connection
 
+from openalert import sql
+
 # What a client has to catch up on for certain is two minutes; memory and time are cheap here.
 KEPT = timedelta(minutes=15)
 BATCH = 1_000
@@ -91,6 +93,12 @@ class Cursor(NamedTuple):
         ):
             return None
         return cls(epoch, int(position))
+
+
+def prune() -> int:
+    """Remove events older than KEPT; cursors from before are answered with a reset. Returns how many."""
+    [(removed,)] = sql.fetch("SELECT incidents_live_prune(%s)", [KEPT])
+    return removed
 
 
 class LogReader:
