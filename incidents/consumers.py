@@ -130,8 +130,12 @@ class LiveConsumer(AsyncConsumer):
     # Who it is
 
     async def greet(self, content: dict[str, Any]) -> None:
-        """Let them in, into the rooms of their teams and those they name, and tell what they missed in those."""
+        """Let them in, into the rooms of their teams and those they name, and tell what they missed in those.
+
+        A cursor for the hello as a whole is for all rooms that have none of their own.
+        """
         given, token = content.get("rooms", {}), content.get("token") or self.token
+        cursor = content.get("cursor")
         if not isinstance(given, dict) or len(given) > MAX_ROOMS or not isinstance(token, str):
             self.socket.push(
                 error("bad_message", f"A hello has rooms, at most {MAX_ROOMS}, with cursors or null.")
@@ -144,12 +148,12 @@ class LiveConsumer(AsyncConsumer):
         assert person is not None
         self.socket.joins_teams = True
         own = [f"user:{person.id}", *(f"team:{team}" for team in sorted(person.teams))]
-        for room in await self.enter(dict.fromkeys(own) | given):
+        wanted = {room: given.get(room) or cursor for room in [*own, *given]}
+        for room in await self.enter(wanted):
             self.socket.push_first(error("no_such_room", "There is no such room for you.", room=room))
-        cursor = str(self.entered_at)
-        rooms = [room for room in {**dict.fromkeys(own), **given} if room in self.socket.rooms]
+        rooms = [room for room in wanted if room in self.socket.rooms]
         self.socket.push_first(
-            frame({"type": "welcome", "version": VERSION, "rooms": rooms, "cursor": cursor})
+            frame({"type": "welcome", "version": VERSION, "rooms": rooms, "cursor": str(self.entered_at)})
         )
         self.socket.release()
 

@@ -41,6 +41,9 @@ MOST_PUBLISHERS = 1_000
 
 T = TypeVar("T")
 
+# Up to where this process has read; None before it had to. Set for the threads that make pages.
+reached: Cursor | None = None
+
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
 
 
@@ -139,6 +142,8 @@ class Hub:
                     _settle(waiting, failure)
                     await asyncio.sleep(AGAIN_SECONDS)
                     continue
+                global reached
+                reached = self.cursor
                 _settle(waiting, None)
                 timer = asyncio.get_running_loop().call_later(READ_EVERY_SECONDS, self._news.set)
                 await self._news.wait()

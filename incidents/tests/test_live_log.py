@@ -253,9 +253,7 @@ def test_old_events_go_and_whoever_needs_them_has_to_start_over():
     assert log.prune() == 0
 
 
-@pytest.mark.parametrize(
-    "text", [None, 7, "", "x", "-", "-5", "a-", "a-b", "a-1.0", "a-²", "a-" + "9" * 30]
-)
+@pytest.mark.parametrize("text", [None, 7, "", "x", "-", "-5", "a-", "a-b", "a-1.0", "a-²", "a-" + "9" * 30])
 def test_nonsense_is_no_cursor(text):
     assert log.Cursor.parse(text) is None
 

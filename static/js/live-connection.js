@@ -37,15 +37,20 @@ export class LiveConnection extends EventTarget {
   #looked = new Set();
   #joined = new Set();
   #cursors = new Map();
+  #pageCursor;
+  #wasLive = false;
   #retryTimer;
   #pingTimer;
   #renewTimer;
   #deadline;
 
-  /** Without `token` the session's cookie says who it is; else `token(isRenewal)` promises an access token. */
-  constructor(url, { token = null } = {}) {
+  /** `cursor` is where what is shown stands. Without `token` the session's cookie says who it is; else
+   * `token(isRenewal)` promises an access token.
+   */
+  constructor(url, { cursor = null, token = null } = {}) {
     super();
     this.#url = url;
+    this.#pageCursor = cursor || null;
     this.#token = token;
   }
 
@@ -111,7 +116,7 @@ export class LiveConnection extends EventTarget {
     const token = this.#token ? await this.#token(false).catch(() => null) : undefined;
     if (socket !== this.#socket) return;
     if (token === null) socket.close();
-    else this.#send({ type: "hello", rooms: Object.fromEntries(this.#cursors), token });
+    else this.#send({ type: "hello", rooms: Object.fromEntries(this.#cursors), cursor: this.#pageCursor, token });
   }
 
   #receive(message) {
@@ -173,8 +178,14 @@ export class LiveConnection extends EventTarget {
     clearInterval(this.#pingTimer);
     this.#pingTimer = setInterval(() => this.#ping(), PING_EVERY_MS);
     this.#become("live");
-    // Events were caught up on; counters are not kept. A room without a cursor is new to us.
-    for (const room of rooms) this.#tellStale(room, known.get(room) ? COUNTERS : undefined);
+    // A room without a cursor is new to us. The others were caught up on, but for counters, which are not kept.
+    for (const room of rooms) {
+      if (!(known.get(room) ?? this.#pageCursor)) this.#tellStale(room);
+      else if (this.#wasLive) this.#tellStale(room, COUNTERS);
+    }
+    // From now on each room has a cursor of its own. One that is joined later is newer than the page.
+    this.#pageCursor = null;
+    this.#wasLive = true;
   }
 
   #tellStale(room, kind) {
