@@ -19,7 +19,7 @@ LONGEST_RETRY_SECONDS = 30.0
 PING_EVERY_SECONDS = 20.0
 SILENT_FOR_SECONDS = 45.0
 
-# Promises an access token; a new one when it is asked for a renewal.
+# Promises an access token; a new one when it is asked for a renewal. Raises NotSignedIn when there will be none.
 Tokens = Callable[[bool], Awaitable[str]]
 
 
@@ -86,7 +86,7 @@ class LiveClient:
             case "welcome":
                 self.cursors |= dict.fromkeys(message["rooms"], cursor)
             case "pong" if cursor:
-                self.cursors = {known: cursor for known in self.cursors}
+                self.cursors = dict.fromkeys(self.cursors, cursor)
             case "unsubscribed":
                 self.cursors.pop(room, None)
             case "error" if message["code"] == "no_such_room":

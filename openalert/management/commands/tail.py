@@ -33,7 +33,7 @@ class Tokens:
     def _renew(self) -> None:
         try:
             answer = self._post("auth/token/refresh", {"refresh": self._refresh}) if self._refresh else None
-        except urllib.error.HTTPError:
+        except NotSignedIn:
             answer = None  # it was revoked, or has ended
         answer = answer or self._post("auth/token", {"email": self._email, "password": self._password})
         self._access, self._refresh = answer["access"], answer["refresh"]
@@ -42,8 +42,13 @@ class Tokens:
         request = urllib.request.Request(  # noqa: S310
             f"{self._url}/api/v1/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as failure:
+            if failure.code in (400, 401):
+                raise NotSignedIn from failure
+            raise  # as any other trouble on the way: it is tried again
 
 
 class Command(BaseCommand):
