@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench-intake bench-storm bench-growth clean-data
+.PHONY: help run test lint bench-intake bench-storm bench-growth bench-live clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-intake   measure intake beside its peer (BENCH_ARGS='--rounds 1')"
 	@echo "make bench-storm    100,000 alerts in a minute while people look and are paged"
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
+	@echo "make bench-live     live rooms beside Socket.IO: 1,000 clients, 200 events a second"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
 run: $(STAMP)
@@ -40,6 +41,9 @@ bench-storm: $(STAMP)
 
 bench-growth: $(STAMP)
 	$(VENV)/bin/python bench/growth.py $(BENCH_ARGS)
+
+bench-live: $(STAMP)
+	$(VENV)/bin/python bench/live.py $(BENCH_ARGS)
 
 # Stop OpenAlert first. What root's servers keep elsewhere is removed by the next start.
 clean-data:
