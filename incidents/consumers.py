@@ -134,15 +134,15 @@ class LiveConsumer(AsyncConsumer):
 
         A cursor for the hello as a whole is for all rooms that have none of their own.
         """
-        given, token = content.get("rooms", {}), content.get("token") or self.token
+        given, token = content.get("rooms", {}), content.get("token")
         cursor = content.get("cursor")
-        if not isinstance(given, dict) or len(given) > MAX_ROOMS or not isinstance(token, str):
+        if not isinstance(given, dict) or len(given) > MAX_ROOMS or not isinstance(token, str | None):
             self.socket.push(
                 error("bad_message", f"A hello has rooms, at most {MAX_ROOMS}, with cursors or null.")
             )
             return
         self.leave_rooms(self.socket)
-        if self.socket.person is None and not await self.admit(token):
+        if self.socket.person is None and not await self.admit(token or self.token):
             return
         person = self.socket.person
         assert person is not None
@@ -156,6 +156,7 @@ class LiveConsumer(AsyncConsumer):
             frame({"type": "welcome", "version": VERSION, "rooms": rooms, "cursor": str(self.entered_at)})
         )
         self.socket.release()
+        self.watch_token()
 
     async def admit(self, token: str) -> bool:
         self.token = ""  # one use is enough
@@ -168,8 +169,8 @@ class LiveConsumer(AsyncConsumer):
             return False
         self.socket.person, self.socket.session = admitted.person, admitted.session
         self.hub = current_hub()
+        self.socket.expires_at = admitted.expires_at
         self.hub.enter(self.socket)
-        self.expire_at(admitted.expires_at)
         return True
 
     async def authenticate(self, content: dict[str, Any]) -> None:
@@ -185,22 +186,21 @@ class LiveConsumer(AsyncConsumer):
         if admitted is None or admitted.person.id != self.socket.person.id:
             self.socket.push(error("bad_token", "The token is not valid, or is somebody else's."))
             return
-        self.socket.session = ""
-        self.expire_at(admitted.expires_at)
+        self.socket.session, self.socket.expires_at = "", admitted.expires_at
+        self.watch_token()
         self.socket.say(type="authenticated", expires_in=max(0, round(admitted.expires_at - time.time())))
 
     def refuse(self, detail: str) -> None:
         self.socket.push(error("not_signed_in", detail))
         self.socket.close(NOT_SIGNED_IN)
 
-    def expire_at(self, expires_at: float) -> None:
-        """Warn before the token ends (Unix time; 0: there is none), and close when it has."""
+    def watch_token(self) -> None:
+        """Warn before the token ends, if it was one that let them in, and close when it has."""
         if self.socket.timer:
             self.socket.timer.cancel()
             self.socket.timer = None
-        self.socket.expires_at = expires_at
-        if expires_at:
-            in_seconds = expires_at - time.time() - WARN_BEFORE_SECONDS
+        if self.socket.expires_at:
+            in_seconds = self.socket.expires_at - time.time() - WARN_BEFORE_SECONDS
             self.socket.timer = asyncio.get_running_loop().call_later(max(0, in_seconds), self.warn)
 
     def warn(self) -> None:

@@ -49,17 +49,17 @@ class Socket(WebsocketCommunicator):
     async def say(self, **message):
         await self.send_json_to(message)
 
-    async def hear(self, timeout=6):
+    async def hear(self, timeout=15):
         return await self.receive_json_from(timeout=timeout)
 
-    async def hear_until(self, kind, timeout=8):
+    async def hear_until(self, kind, timeout=15):
         """Everything up to the first message of that type."""
         heard = [await self.hear(timeout)]
         while heard[-1]["type"] != kind:
             heard.append(await self.hear(timeout))
         return heard
 
-    async def is_closed_with(self, timeout=6):
+    async def is_closed_with(self, timeout=15):
         return (await self.receive_output(timeout))["code"]
 
 
@@ -198,7 +198,7 @@ def test_who_is_removed_from_a_team_hears_nothing_any_more(client, ana, incident
         await socket.say(type="hello", rooms={room: None})
         await socket.hear()
         await sync_to_async(incident.service.team.memberships.all().delete)()
-        gone = [await socket.hear(5), await socket.hear(5)]
+        gone = [await socket.hear(), await socket.hear()]
         await acknowledge(incident)
         await acknowledge(own)
         return gone, await socket.hear()
@@ -220,7 +220,7 @@ def test_who_joins_a_team_hears_of_it(client, ana):
         await socket.say(type="hello")
         await socket.hear()
         await sync_to_async(team.memberships.create)(user=ana)
-        joined = await socket.hear(5)
+        joined = await socket.hear()
         await acknowledge(other)
         return joined["room"], (await socket.hear())["room"]
 
@@ -239,7 +239,7 @@ def test_a_service_that_goes_to_another_team_takes_its_rooms_along(client, ana, 
         await socket.say(type="hello", rooms=rooms)
         await socket.hear()
         await sync_to_async(move)()
-        return {(await socket.hear(5))["room"] for _ in rooms}
+        return {(await socket.hear())["room"] for _ in rooms}
 
     assert tell(story, client=client) == set(rooms)
 
@@ -261,7 +261,7 @@ def test_who_is_signed_out_is_put_out(client, ana, how):
         await socket.say(type="hello")
         await socket.hear()
         await sync_to_async(put_out)()
-        return (await socket.hear(5))["code"], await socket.is_closed_with()
+        return (await socket.hear())["code"], await socket.is_closed_with()
 
     assert tell(story, client=client) == ("not_signed_in", NOT_SIGNED_IN)
 
@@ -342,6 +342,7 @@ def test_open_pages_are_told_when_the_log_was_lost(client, ana, incident):
     """As after a crash of PostgreSQL."""
     client.force_login(ana)
 
+    @transaction.atomic
     def crash():
         sql.execute("TRUNCATE incidents_livehead", [])
         lifecycle.acknowledge(incident_id=incident.pk, actor=SYSTEM)
