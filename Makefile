@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 DRILL_ARGS ?= --runs 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint drill bench-intake bench-storm bench-growth bench-escalation bench-schedules clean-data
+.PHONY: help run test lint drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-escalation  idle ticks, 10,000 steps due at once, how late a normal load is"
 	@echo "make bench-schedules  who is on call: a year of one schedule, now in 1,000"
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
+	@echo "make bench-live     live rooms beside Socket.IO: 1,000 clients, 200 events a second"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
 run: $(STAMP)
@@ -53,6 +54,9 @@ bench-schedules: $(STAMP)
 
 bench-growth: $(STAMP)
 	$(VENV)/bin/python bench/growth.py $(BENCH_ARGS)
+
+bench-live: $(STAMP)
+	$(VENV)/bin/python bench/live.py $(BENCH_ARGS)
 
 # Stop OpenAlert first. What root's servers keep elsewhere is removed by the next start.
 clean-data:

@@ -17,6 +17,7 @@ from openalert.answers import failure_as_json
 from openalert.exceptions import OpenAlertError, PermissionMissing
 from teams.access import require_respond
 
+from . import once
 from .models import Incident
 from .timeline import Actor
 
@@ -49,12 +50,18 @@ def act(
 ) -> HttpResponse:
     """Do `action(incident_id=…, actor=…, **arguments)` for the person, if they may, and say `done`.
 
+    Asked again with the same Idempotency-Key, it is said to be done and not done again (incidents.once).
     A failure is told in its own words. htmx gets a toast and refetches; without it, the person goes back to
     where they came from.
     """
     incident = incident_to_change(request, number)
+    actor = Actor.person(request.user, via="web")
     try:
-        action(incident_id=incident.pk, actor=Actor.person(request.user, via="web"), **arguments)
+        once.do_once(
+            request.user,
+            once.key_of(request),
+            lambda: action(incident_id=incident.pk, actor=actor, **arguments),
+        )
     except OpenAlertError as failure:
         return refuse(request, incident, failure)
     if request.htmx:

@@ -1,121 +1,300 @@
-"""The WebSocket of an open page: it joins rooms and is told what happens in them.
+"""The WebSocket of an open page or a program: who it is, the rooms it is in, and what it missed.
 
-Client → server: {"type": "subscribe" | "unsubscribe", "room": "incident:ID"}, {"type": "ping"}.
-Server → client: welcome (with the rooms joined unasked), subscribed, unsubscribed, event, pong, error.
+docs/live.md describes what is said in it. `incidents.live` does the telling.
 """
 
+import asyncio
+import logging
+import time
 from typing import Any
-from uuid import UUID
+from urllib.parse import urlparse
 
-from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncJsonWebsocketConsumer
+import msgspec
+import psycopg
+from channels.consumer import AsyncConsumer
+from channels.security.websocket import OriginValidator
+from django.conf import settings
+from django.db import Error as DatabaseError
 
-from teams.models import Service, Team, User
+from .live import access
+from .live.hub import Hub, current_hub, in_thread, reset_frame
+from .live.log import Cursor
+from .live.protocol import (
+    MAX_MESSAGE_CHARACTERS,
+    MAX_ROOMS,
+    NOT_SIGNED_IN,
+    SUBPROTOCOL,
+    TOKEN_EXPIRED,
+    TOKEN_PREFIX,
+    TRY_AGAIN_LATER,
+    VERSION,
+    error,
+    event_frame,
+    frame,
+)
+from .live.sockets import Socket
 
-from .models import Incident
-from .rooms import group_name
+__all__ = ["NOT_SIGNED_IN", "TOKEN_EXPIRED", "LiveConsumer"]
 
-MAX_ROOMS = 200
-MAX_MESSAGE_CHARACTERS = 4096
-NOT_SIGNED_IN = 4401  # in the range that RFC 6455 §7.4.2 leaves to applications
+logger = logging.getLogger(__name__)
 
-ROOM_MODELS = {"incident": Incident, "service": Service, "team": Team}
+HELLO_WITHIN_SECONDS = 10
+WARN_BEFORE_SECONDS = 60
+# Who missed more is better off fetching the page.
+MOST_MISSED = 2_000
+
+KNOWN = "Known are hello, authenticate, subscribe and unsubscribe with a room, presence, and ping."
 
 
-class LiveConsumer(AsyncJsonWebsocketConsumer):
-    """One connection; the session cookie says whose."""
+class LiveConsumer(AsyncConsumer):
+    """One connection. It takes the layer's messages through its process's hub, not by a channel of its own."""
 
-    async def connect(self) -> None:
-        self.joined: set[str] = set()
-        self.user: User = self.scope["user"]
-        await self.accept()
-        if not self.user.is_authenticated:
-            await self.send_error("not_signed_in", "Sign in first.")
-            await self.close(NOT_SIGNED_IN)
+    hub: Hub  # once it is known who they are
+    socket: Socket
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()  # websocket.connect
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is not None and not is_ours(origin):
+            await send({"type": "websocket.close"})
             return
-        rooms = [f"user:{self.user.pk}", *await self._team_rooms()]
-        for room in rooms:
-            await self._join(room)
-        await self.send_json({"type": "welcome", "rooms": rooms})
+        offered = scope.get("subprotocols") or []
+        # Browsers always name the origin: without one it is a program, and those bring a token.
+        self.session = access.session_in(headers.get(b"cookie", b"").decode("latin-1")) if origin else ""
+        self.token = next(
+            (text[len(TOKEN_PREFIX) :] for text in offered if text.startswith(TOKEN_PREFIX)), ""
+        )
+        speaks = SUBPROTOCOL in offered
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if speaks else None})
+        self.socket = Socket(send, self.leave_rooms)
+        del scope, headers, offered  # what a connection keeps, a thousand keep a thousand times
+        try:
+            if speaks:
+                message = await asyncio.wait_for(receive(), HELLO_WITHIN_SECONDS)
+            else:
+                message = {"type": "websocket.receive", "text": '{"type":"hello"}'}
+            while message["type"] == "websocket.receive":
+                await self.hear(message)
+                del message
+                message = await receive()
+        except TimeoutError:
+            self.refuse("Say hello first.")
+            await asyncio.sleep(1)
+        finally:
+            if self.socket.person:
+                self.hub.leave(self.socket)
+            self.socket.end()
 
-    async def disconnect(self, code: int) -> None:
-        for room in list(self.joined):
-            await self._leave(room)
-
-    async def receive(
-        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
-    ) -> None:
-        if text_data is None or len(text_data) > MAX_MESSAGE_CHARACTERS:
-            await self.send_error("bad_message", "Send a short JSON object as text.")
+    async def hear(self, message: dict[str, Any]) -> None:
+        text = message.get("text")
+        if text is None or len(text) > MAX_MESSAGE_CHARACTERS:
+            self.socket.push(error("bad_message", "Send a short JSON object as text."))
             return
         try:
-            content = await self.decode_json(text_data)
-        except (ValueError, RecursionError):
+            content = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
             content = None
         if not isinstance(content, dict):
-            await self.send_error("bad_message", "Send a JSON object.")
+            self.socket.push(error("bad_message", "Send a JSON object."))
             return
-        await self.receive_json(content)
-
-    async def receive_json(self, content: dict[str, Any], **kwargs: Any) -> None:
-        room = content.get("room")
-        match content.get("type"):
-            case "ping":
-                await self.send_json({"type": "pong"})
-            case "subscribe" if isinstance(room, str):
-                await self._subscribe(room)
-            case "unsubscribe" if isinstance(room, str):
-                await self._leave(room)
-                await self.send_json({"type": "unsubscribed", "room": room})
-            case _:
-                await self.send_error(
-                    "bad_message", "Known are subscribe and unsubscribe with a room, and ping."
-                )
-
-    async def room_event(self, message: dict[str, Any]) -> None:
-        """From the channel layer: something happened in a room."""
-        await self.send_json(
-            {
-                "type": "event",
-                "room": message["room"],
-                "kind": message["kind"],
-                "data": message["data"],
-            }
-        )
-
-    async def send_error(self, code: str, detail: str, **extra: str) -> None:
-        await self.send_json({"type": "error", "code": code, "detail": detail, **extra})
-
-    async def _subscribe(self, room: str) -> None:
-        if len(self.joined) >= MAX_ROOMS:
-            await self.send_error("too_many_rooms", f"At most {MAX_ROOMS} rooms at once.", room=room)
-        elif room in self.joined or await self._may_enter(room):
-            await self._join(room)
-            await self.send_json({"type": "subscribed", "room": room})
-        else:
-            await self.send_error("no_such_room", "There is no such room for you.", room=room)
-
-    async def _join(self, room: str) -> None:
-        self.joined.add(room)
-        await self.channel_layer.group_add(group_name(room), self.channel_name)
-
-    async def _leave(self, room: str) -> None:
-        if room in self.joined:
-            self.joined.discard(room)
-            await self.channel_layer.group_discard(group_name(room), self.channel_name)
-
-    @database_sync_to_async
-    def _team_rooms(self) -> list[str]:
-        return [f"team:{pk}" for pk in Team.objects.visible_to(self.user).values_list("pk", flat=True)]
-
-    @database_sync_to_async
-    def _may_enter(self, room: str) -> bool:
-        kind, _, identifier = room.partition(":")
         try:
-            wanted = UUID(identifier)
-        except ValueError:
+            await self.answer(content)
+        except (psycopg.Error, DatabaseError, TimeoutError, OSError) as failure:
+            logger.warning("a live connection could not be served: %r", failure)
+            self.socket.drop_held()  # it comes after what could not be told
+            self.socket.push(error("unavailable", "Try again in a moment."))
+            self.socket.close(TRY_AGAIN_LATER)
+
+    async def answer(self, content: dict[str, Any]) -> None:
+        kind, room = content.get("type"), content.get("room")
+        if kind == "ping":
+            cursor = {"cursor": str(self.hub.cursor)} if self.socket.rooms else {}
+            self.socket.say(type="pong", **cursor)
+        elif kind == "hello":
+            await self.greet(content)
+        elif kind == "authenticate":
+            await self.authenticate(content)
+        elif self.socket.person is None:
+            self.refuse("Say hello first.")
+        elif kind == "subscribe" and isinstance(room, str):
+            await self.subscribe(room, content.get("cursor"))
+        elif kind == "unsubscribe" and isinstance(room, str):
+            self.hub.leave_room(self.socket, room)
+            self.socket.say(type="unsubscribed", room=room)
+        elif kind == "presence" and isinstance(room, str) and isinstance(content.get("here"), bool):
+            self.look(room, here=content["here"])
+        else:
+            self.socket.push(error("bad_message", KNOWN))
+
+    # Who it is
+
+    async def greet(self, content: dict[str, Any]) -> None:
+        """Let them in, into the rooms of their teams and those they name, and tell what they missed in those.
+
+        A cursor for the hello as a whole is for all rooms that have none of their own.
+        """
+        given, token = content.get("rooms", {}), content.get("token")
+        cursor = content.get("cursor")
+        if not isinstance(given, dict) or len(given) > MAX_ROOMS or not isinstance(token, str | None):
+            self.socket.push(
+                error("bad_message", f"A hello has rooms, at most {MAX_ROOMS}, with cursors or null.")
+            )
+            return
+        self.leave_rooms(self.socket)
+        if self.socket.person is None and not await self.admit(token or self.token):
+            return
+        person = self.socket.person
+        assert person is not None
+        self.socket.joins_teams = True
+        own = [f"user:{person.id}", *(f"team:{team}" for team in sorted(person.teams))]
+        wanted = {room: given.get(room) or cursor for room in [*own, *given]}
+        for room in await self.enter(wanted):
+            self.socket.push_first(error("no_such_room", "There is no such room for you.", room=room))
+        rooms = [room for room in wanted if room in self.socket.rooms]
+        self.socket.push_first(
+            frame({"type": "welcome", "version": VERSION, "rooms": rooms, "cursor": str(self.entered_at)})
+        )
+        self.socket.release()
+        self.watch_token()
+
+    async def admit(self, token: str) -> bool:
+        self.token = ""  # one use is enough
+        if token:
+            admitted = await in_thread(access.admit_by_token, token)
+        else:
+            admitted = await in_thread(access.admit_by_session, self.session) if self.session else None
+        if admitted is None:
+            self.refuse("The token is not valid." if token else "Sign in first.")
             return False
-        # The group's name is made of the text as given: only the canonical form names the room.
-        if kind not in ROOM_MODELS or str(wanted) != identifier:
-            return False
-        return ROOM_MODELS[kind].objects.visible_to(self.user).filter(pk=wanted).exists()
+        self.socket.person, self.socket.session = admitted.person, admitted.session
+        self.hub = current_hub()
+        self.socket.expires_at = admitted.expires_at
+        self.hub.enter(self.socket)
+        return True
+
+    async def authenticate(self, content: dict[str, Any]) -> None:
+        """A new token for the same person, before the old one ends."""
+        token = content.get("token")
+        if not isinstance(token, str):
+            self.socket.push(error("bad_message", "Authenticate with a token."))
+            return
+        if self.socket.person is None:
+            await self.greet(content)
+            return
+        admitted = await in_thread(access.admit_by_token, token)
+        if admitted is None or admitted.person.id != self.socket.person.id:
+            self.socket.push(error("bad_token", "The token is not valid, or is somebody else's."))
+            return
+        self.socket.session, self.socket.expires_at = "", admitted.expires_at
+        self.watch_token()
+        self.socket.say(type="authenticated", expires_in=max(0, round(admitted.expires_at - time.time())))
+
+    def refuse(self, detail: str) -> None:
+        self.socket.push(error("not_signed_in", detail))
+        self.socket.close(NOT_SIGNED_IN)
+
+    def watch_token(self) -> None:
+        """Warn before the token ends, if it was one that let them in, and close when it has."""
+        if self.socket.timer:
+            self.socket.timer.cancel()
+            self.socket.timer = None
+        if self.socket.expires_at:
+            in_seconds = self.socket.expires_at - time.time() - WARN_BEFORE_SECONDS
+            self.socket.timer = asyncio.get_running_loop().call_later(max(0, in_seconds), self.warn)
+
+    def warn(self) -> None:
+        left = max(0.0, self.socket.expires_at - time.time())
+        self.socket.say(type="token_expires", expires_in=round(left))
+        self.socket.timer = asyncio.get_running_loop().call_later(left, self.expire)
+
+    def expire(self) -> None:
+        self.hub.leave_rooms(self.socket)
+        self.socket.push(error("token_expired", "The token has ended."))
+        self.socket.close(TOKEN_EXPIRED)
+
+    # Rooms
+
+    def leave_rooms(self, socket: Socket) -> None:
+        if socket.person:
+            self.hub.leave_rooms(socket)
+
+    async def subscribe(self, room: str, cursor: object) -> None:
+        if sum(not known.startswith(("team:", "user:")) for known in self.socket.rooms) >= MAX_ROOMS:
+            self.socket.push(error("too_many_rooms", f"At most {MAX_ROOMS} rooms at once.", room=room))
+            return
+        if room in self.socket.rooms:
+            self.hub.leave_room(self.socket, room)
+        if await self.enter({room: cursor}):
+            self.socket.push_first(error("no_such_room", "There is no such room for you.", room=room))
+        else:
+            self.socket.push_first(
+                frame({"type": "subscribed", "room": room, "cursor": str(self.entered_at)})
+            )
+            if room.startswith("incident:") and self.hub.presence.people_in(room):
+                self.socket.push_first(self.hub.presence.frame_for(room))
+        self.socket.release()
+
+    async def enter(self, wanted: dict[str, object]) -> list[str]:
+        """Join rooms and push what was missed in those with a cursor. Returns those that there are not for them.
+
+        What happens meanwhile is held; whoever calls says that they are in, and releases it.
+        """
+        person, hub, socket = self.socket.person, self.hub, self.socket
+        assert person is not None
+        teams = await in_thread(access.teams_of, wanted)
+        # Then the hub is as far as any other was when it gave a cursor.
+        await hub.catch_up()
+        person = socket.person or person
+        self.entered_at = until = hub.cursor
+        if socket.is_behind:  # it will be told so, and say hello again
+            return []
+        refused, cursors, resets = [], {}, {}
+        socket.hold()
+        for room, given in wanted.items():
+            team = teams.get(room)
+            if not (room == f"user:{person.id}" or (team and person.may_hear(team))):
+                refused.append(room)
+                continue
+            hub.join(socket, room, team)
+            if given is not None:
+                cursor = Cursor.parse(given)
+                if cursor is None or cursor.epoch != until.epoch or cursor.position > until.position:
+                    resets[room] = "unknown"
+                elif cursor.position < until.position:
+                    cursors[room] = cursor.position
+        resets |= await self.replay(cursors, until)
+        for room, reason in resets.items():
+            socket.push_first(reset_frame(room, until, reason))
+        return refused
+
+    async def replay(self, cursors: dict[str, int], until: Cursor) -> dict[str, str]:
+        """Push what each room missed after its cursor. Returns the rooms for which that cannot be told, and why."""
+        if not cursors:
+            return {}
+        page = await self.hub.missed(list(cursors), min(cursors.values()), until.position, MOST_MISSED + 1)
+        if page.epoch != until.epoch:
+            return dict.fromkeys(cursors, "unknown")
+        if len(page.events) > MOST_MISSED:
+            return dict.fromkeys(cursors, "too_much")
+        too_old = {room: "too_old" for room, position in cursors.items() if position < page.floor}
+        for event in page.events:
+            for room in event.rooms():
+                if room not in too_old and event.position > cursors.get(room, until.position):
+                    self.socket.push_first(event_frame(until.epoch, event, room))
+        return too_old
+
+    def look(self, room: str, *, here: bool) -> None:
+        if room not in self.socket.rooms or not room.startswith("incident:"):
+            self.socket.push(error("no_such_room", "Subscribe to an incident first.", room=room))
+            return
+        self.hub.presence.look(self.socket, room, here=here)
+
+
+def is_ours(origin: bytes) -> bool:
+    """Whether a page of that origin may connect."""
+    hosts = settings.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]
+    try:
+        return OriginValidator(None, hosts).valid_origin(urlparse(origin.decode("latin-1")))
+    except ValueError:
+        return False

@@ -48,3 +48,8 @@ class EmptyNote(OpenAlertError):
     code = "empty_note"
     detail = "A note needs some text."
     status = 400
+
+
+class BadIdempotencyKey(OpenAlertError):
+    code = "bad_idempotency_key"
+    detail = "The header Idempotency-Key has to be a UUID."

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Case, F, Func, IntegerField, Q, Value, When
-from django.db.models.functions import Upper
+from django.db.models.functions import Now, Upper
 from django.urls import reverse
 
 from openalert.base import BaseModel
@@ -210,3 +211,67 @@ class TimelineEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.actor_name or self.get_actor_kind_display()})"
+
+
+class LiveEvent(models.Model):
+    """Something that open pages are told, kept for a while so that who was away can catch up.
+
+    Written in the transaction of what it tells: a trigger adds one for each timeline entry, `incidents.rooms` adds
+    others. It gets its `position`, and with it the rooms and the incident as it is then, after the commit, by
+    incidents.live.log. Positions have no holes and become visible in their order.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    position = models.BigIntegerField(null=True, editable=False)
+    at = models.DateTimeField(db_default=Now())
+    kind = models.CharField(
+        max_length=64, help_text="Of the timeline entry, if there is one, or of the event."
+    )
+    entry_id = models.BigIntegerField(null=True)
+    # Whose rooms it is told in. No foreign keys: it outlives none of them by much, and intake must not wait for a check.
+    incident_id = models.UUIDField(null=True)
+    service_id = models.UUIDField(null=True)
+    team_id = models.UUIDField(null=True)
+    user_id = models.UUIDField(null=True)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["position"], condition=Q(position__isnull=False), name="live_event_position_unique"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(position__isnull=True), name="live_event_to_place")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.position}"
+
+
+class ToldOnCall(models.Model):
+    """Who was on call for a schedule when open pages were told last."""
+
+    schedule_id = models.UUIDField(primary_key=True)
+    people = ArrayField(models.UUIDField())
+
+    def __str__(self) -> str:
+        return str(self.schedule_id)
+
+
+class DoneAction(models.Model):
+    """An action that a page asked for by a key of its own, so that asking again does nothing."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    key = models.UUIDField()
+    done_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="action_done_once")]
+        indexes = [models.Index(fields=["done_at"], name="action_by_time")]
+
+    def __str__(self) -> str:
+        return str(self.key)

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from . import lifecycle
+from . import lifecycle, on_call_watch, once
+from .live.log import prune
 
 
 @shared_task
@@ -10,3 +11,16 @@ def wake_snoozed() -> None:
     """Every second: open the incidents whose snooze has ended."""
     while lifecycle.wake_snoozed() == lifecycle.WAKE_BATCH:
         pass
+
+
+@shared_task
+def tell_on_call() -> None:
+    """Every five seconds: tell open pages who is on call now, where that is somebody else than before."""
+    on_call_watch.tell_changes()
+
+
+@shared_task
+def forget_what_was_told() -> None:
+    """Every minute: remove live events that nobody comes back for, and keys of actions that nobody asks for again."""
+    prune()
+    once.forget_old()

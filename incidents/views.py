@@ -1,5 +1,6 @@
 """The pages of incidents."""
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -10,10 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from openalert.exceptions import OpenAlertError
 from teams.access import can_respond, teams_to_respond_for
 
-from . import lifecycle, parts, queries, timeline
-from .actions import Question, act, ask, incident_for, incident_to_change, posted, told, wrong
+from . import lifecycle, once, parts, queries, timeline
+from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse, told, wrong
 from .enums import Severity, Status
 from .forms import FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm
 from .models import Incident
@@ -184,7 +186,13 @@ def add_note(request: HttpRequest, number: int) -> HttpResponse:
     form = NoteForm(request.POST)
     if form.is_valid():
         actor = Actor.person(request.user, via="web")
-        lifecycle.add_note(incident_id=incident.pk, text=form.cleaned_data["text"], actor=actor)
+        note = partial(
+            lifecycle.add_note, incident_id=incident.pk, text=form.cleaned_data["text"], actor=actor
+        )
+        try:
+            once.do_once(request.user, once.key_of(request), note)
+        except OpenAlertError as failure:
+            return refuse(request, incident, failure)
         if not request.htmx:
             return redirect(incident)
         return told(render(request, "incidents/_note.html", {"incident": incident, "note_form": NoteForm()}))

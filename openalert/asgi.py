@@ -10,18 +10,14 @@ django_application = get_asgi_application()
 
 # What follows imports models, so it must come after the line above.
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope  # noqa: E402
-from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import URLRouter  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from alerts import door  # noqa: E402
 from incidents.consumers import LiveConsumer  # noqa: E402
 
 intake_application = door.Door()
-live_application = AllowedHostsOriginValidator(
-    AuthMiddlewareStack(URLRouter([path("ws/live/", LiveConsumer.as_asgi())]))
-)
+live_application = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
 
 
 # What has been loaded stays: the collector need not walk through it again and again. What requests make is freed

@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "incidents.live.middleware.LiveCursorMiddleware",
 ]
 
 ROOT_URLCONF = "openalert.urls"
@@ -177,6 +178,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "incidents.tasks.wake_snoozed",
         "schedule": timedelta(seconds=1),
         "options": {"expires": 2},
+    },
+    "who is on call now": {
+        "task": "incidents.tasks.tell_on_call",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
+    "what open pages were told": {
+        "task": "incidents.tasks.forget_what_was_told",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
     },
     "heartbeats that are late": {
         "task": "alerts.tasks.expire_heartbeats",

@@ -1,6 +1,7 @@
 """The WebSocket: what a page is told, and what it is not."""
 
 import asyncio
+from unittest.mock import ANY
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -59,7 +60,9 @@ def test_page_is_told_what_happens_in_its_teams(client, ana, incident):
     async def story(socket, welcome):
         assert welcome == {
             "type": "welcome",
+            "version": 1,
             "rooms": [f"user:{ana.pk}", f"team:{incident.service.team_id}"],
+            "cursor": ANY,
         }
         act = sync_to_async(lifecycle.acknowledge)
         await act(incident_id=incident.pk, actor=Actor.person(ana, via="web"))
@@ -140,9 +143,9 @@ def test_nonsense_gets_an_error_and_the_connection_lives_on(client, ana):
             assert (await socket.receive_json_from())["code"] == "bad_message"
         await socket.send_to(bytes_data=b"\0")
         assert (await socket.receive_json_from())["code"] == "bad_message"
-        return await ask(socket, type="ping")
+        return (await ask(socket, type="ping"))["type"]
 
-    assert talk(client, ana, story) == {"type": "pong"}
+    assert talk(client, ana, story) == "pong"
 
 
 def test_without_a_session_it_is_closed(client):

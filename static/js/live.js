@@ -2,12 +2,15 @@
  *
  * data-live-rooms="incident:ID team:ID" on any element: rooms to be in while it is on the page.
  * data-live="incident alert.new": the element gets a `live-refresh` event when something of these kinds (or
- * beginning with them, up to a dot) happens, and once after a lost connection; give it hx-trigger="live-refresh".
+ * beginning with them, up to a dot) happens; give it hx-trigger="live-refresh".
  * data-live-room="incident:ID" narrows that to events of these rooms.
- * [data-live-state] shows the connection; [data-live-banner="signed-out" | "interrupted"] appear when they apply.
+ * data-live-presence="incident:ID" data-me="USER'S ID": says who else looks at it.
+ * [data-live-state] shows the connection; [data-live-banner="signed-out" | "interrupted"] appear when they apply,
+ * and [data-live-outbox] in them says how many actions wait.
  */
 
 import { LiveConnection } from "./live-connection.js";
+import * as outbox from "./live-outbox.js";
 import { toast } from "./toast.js";
 
 // One change is told in several rooms at once: wait for its twins before fetching.
@@ -100,14 +103,50 @@ function refreshWhere(matches) {
 }
 
 function onEvent({ detail: { room, kind, data } }) {
-  if (kind === "toast") {
-    toast({ title: data.title, body: data.body, tone: data.severity || "info", href: data.href });
-    return;
+  if (kind === "toast") showToast(data);
+  else if (kind === "presence") showPresence(room, data.people);
+  else {
+    refreshWhere(
+      ({ dataset }) => asksFor(dataset.live, kind) && (!dataset.liveRoom || words(dataset.liveRoom).includes(room)),
+    );
   }
+}
+
+/** All that is shown of the room may be old, or (with a kind) what asks for such events. */
+function onStale({ detail: { room, kind } }) {
   refreshWhere(
-    ({ dataset }) => asksFor(dataset.live, kind) && (!dataset.liveRoom || words(dataset.liveRoom).includes(room)),
+    ({ dataset }) =>
+      (!kind || asksFor(dataset.live, kind)) && (!dataset.liveRoom || words(dataset.liveRoom).includes(room)),
   );
 }
+
+const TOASTED = "openalert-toasted";
+const MOST_TOASTED = 50;
+
+/** A page that has just been opened may be told again what the one before it showed. */
+function showToast({ title, body, severity, href, notification_id: id }) {
+  let shown = [];
+  try {
+    shown = JSON.parse(sessionStorage.getItem(TOASTED)) ?? [];
+    if (id && shown.includes(id)) return;
+    sessionStorage.setItem(TOASTED, JSON.stringify([...shown, id].slice(-MOST_TOASTED)));
+  } catch {
+    // Rather twice than not at all.
+  }
+  toast({ title, body, tone: severity || "info", href });
+}
+
+function showPresence(room, people) {
+  for (const element of document.querySelectorAll("[data-live-presence]")) {
+    if (element.dataset.livePresence !== room) continue;
+    const names = people.filter(({ id }) => id !== element.dataset.me).map(({ name }) => name);
+    element.hidden = !names.length;
+    const verb = names.length === 1 ? "is" : "are";
+    element.textContent = names.length ? `${listed(names)} ${verb} looking at this too.` : "";
+  }
+}
+
+const listed = (names) => new Intl.ListFormat("en").format(names);
 
 let bannerTimer;
 
@@ -126,21 +165,35 @@ function showBanner(wanted) {
   for (const banner of document.querySelectorAll("[data-live-banner]")) banner.hidden = banner.dataset.liveBanner !== wanted;
 }
 
+function showWaiting(count) {
+  for (const element of document.querySelectorAll("[data-live-outbox]")) {
+    element.textContent = count ? `${count} ${count === 1 ? "action waits" : "actions wait"} to be sent.` : "";
+  }
+}
+
 function start(path) {
   const url = new URL(path, location.href);
   url.protocol = url.protocol.replace("http", "ws");
-  const connection = new LiveConnection(url);
-  const syncRooms = () =>
-    connection.setRooms([...document.querySelectorAll("[data-live-rooms]")].flatMap((e) => words(e.dataset.liveRooms)));
+  const connection = new LiveConnection(url, { cursor: document.body.dataset.liveCursor });
+  const all = (attribute, name) => [...document.querySelectorAll(`[${attribute}]`)].flatMap((e) => words(e.dataset[name]));
+  const syncRooms = () => {
+    connection.setRooms(all("data-live-rooms", "liveRooms"));
+    // A page in the background is nobody looking.
+    connection.lookAt(document.hidden ? [] : all("data-live-presence", "livePresence"));
+  };
 
   connection.addEventListener("event", onEvent);
-  connection.addEventListener("state", () => show(connection.state));
-  connection.addEventListener("resumed", () => refreshWhere(() => true));
+  connection.addEventListener("stale", onStale);
+  connection.addEventListener("state", () => {
+    show(connection.state);
+    if (connection.state === "live") outbox.send();
+  });
   document.addEventListener("htmx:afterSettle", syncRooms);
   document.addEventListener("htmx:beforeRequest", refresher.began);
   document.addEventListener("htmx:beforeSwap", refresher.arrived);
   document.addEventListener("htmx:afterRequest", refresher.ended);
   document.addEventListener("visibilitychange", () => {
+    syncRooms();
     if (document.hidden) return;
     connection.check();
     refresher.catchUp();
@@ -150,6 +203,8 @@ function start(path) {
   window.addEventListener("pagehide", () => connection.close());
   window.addEventListener("pageshow", ({ persisted }) => persisted && connection.open());
 
+  document.addEventListener("outbox", ({ detail: { count } }) => showWaiting(count));
+  outbox.start();
   syncRooms();
   show(connection.state);
   connection.open();

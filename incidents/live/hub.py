@@ -1,0 +1,352 @@
+"""The live rooms of one web process: reads the log of events once and tells all of its connections.
+
+Nothing is told from the channel layer that must not be lost: a wake-up makes the hub read at once, and without one
+it reads every second. What is told to several connections is made once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import msgspec
+from channels.layers import get_channel_layer
+from django.db import connection
+
+from incidents.enums import Severity
+from openalert.ids import uuid7
+
+from . import access
+from .access import Person
+from .log import BATCH, Cursor, Event, LogReader, Page
+from .presence import Presence
+from .protocol import NOT_SIGNED_IN, Frame, error, event_frame, frame, told_frame
+from .publisher import DROPPABLE, GROUP
+from .sockets import DROPPED, Socket
+
+logger = logging.getLogger(__name__)
+
+READ_EVERY_SECONDS = 1.0
+READ_TIMEOUT_SECONDS = 10.0
+AGAIN_SECONDS = 1.0
+# Whoever loses a team, or their sign-in, hears nothing any more after so long.
+REVIEW_EVERY_SECONDS = 2.0
+COUNTERS_EVERY_SECONDS = 0.5
+# Between events the loop does other things too.
+EVENTS_AT_A_TIME = 20
+THREADS = 4
+MOST_PUBLISHERS = 1_000
+
+T = TypeVar("T")
+
+# Up to where this process has read; None before it had to. Set for the threads that make pages.
+reached: Cursor | None = None
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
+
+
+class Hub:
+    """To be used from one event loop. It works while somebody is connected."""
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.position = 0
+        self.log = LogReader()
+        self.sockets: set[Socket] = set()
+        self.rooms: dict[str, set[Socket]] = {}
+        self.teams: dict[str, str] = {}  # of the rooms of incidents and services that somebody is in
+        self.presence = Presence(str(uuid7()), self.tell_all_in)
+        self._news = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._counters: dict[str, tuple[list[str], str, Any]] = {}
+        self._numbers: dict[str, int] = {}  # of the last message from each publisher
+        self._reading = asyncio.Lock()
+        self._tasks = [
+            asyncio.create_task(work)
+            for work in (self._follow(), self._listen(), self._review_again_and_again(), self.presence.keep())
+        ]
+
+    # Connections
+
+    def enter(self, socket: Socket) -> None:
+        self.sockets.add(socket)
+
+    def leave(self, socket: Socket) -> None:
+        """The connection is gone."""
+        self.leave_rooms(socket)
+        self.sockets.discard(socket)
+        socket.end()
+        if not self.sockets:
+            self._stop()
+
+    def join(self, socket: Socket, room: str, team: str | None) -> None:
+        """`team` is that of a service's or an incident's room."""
+        self.rooms.setdefault(room, set()).add(socket)
+        socket.rooms.add(room)
+        if team and not room.startswith("team:"):
+            self.teams[room] = team
+
+    def leave_room(self, socket: Socket, room: str) -> None:
+        socket.rooms.discard(room)
+        self.presence.look(socket, room, here=False)
+        if sockets := self.rooms.get(room):
+            sockets.discard(socket)
+            if not sockets:
+                del self.rooms[room]
+                self.teams.pop(room, None)
+
+    def leave_rooms(self, socket: Socket) -> None:
+        for room in list(socket.rooms):
+            self.leave_room(socket, room)
+
+    def tell_all_in(self, room: str, message: Frame) -> None:
+        for socket in self.rooms.get(room, ()):
+            socket.push(message)
+
+    @property
+    def cursor(self) -> Cursor:
+        """Up to here, everything has been told."""
+        return Cursor(self.epoch, self.position)
+
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do something with the database that would hold up the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, _with_database, work, arguments
+        )
+
+    async def catch_up(self) -> None:
+        """Return when everything that is committed now has been told. Raises psycopg.Error and TimeoutError."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        self._news.set()
+        await done
+
+    async def missed(self, rooms: list[str], after: int, until: int, most: int) -> Page:
+        """Raises psycopg.Error and TimeoutError."""
+        async with self._reading, asyncio.timeout(READ_TIMEOUT_SECONDS):
+            return await self.log.missed(rooms, after, until, most)
+
+    # Reading the log
+
+    async def _follow(self) -> None:
+        try:
+            while True:
+                self._news.clear()
+                waiting, self._waiting = self._waiting, []
+                try:
+                    await self._read()
+                except Exception as failure:  # the database is away, in one way or another
+                    logger.warning("live events cannot be read: %r", failure)
+                    _settle(waiting, failure)
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    continue
+                global reached
+                reached = self.cursor
+                _settle(waiting, None)
+                timer = asyncio.get_running_loop().call_later(READ_EVERY_SECONDS, self._news.set)
+                await self._news.wait()
+                timer.cancel()
+        finally:
+            self.log.close()
+
+    async def _read(self) -> None:
+        """Tell what has been committed since the last time."""
+        while True:
+            async with self._reading, asyncio.timeout(READ_TIMEOUT_SECONDS):
+                page = await self.log.read(self.epoch, self.position)
+            if page.epoch != self.epoch or self.position < page.floor or self._has_hole(page):
+                self._start_over(page)
+                return
+            for number, event in enumerate(page.events, 1):
+                self._tell(event)
+                if number % EVENTS_AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+            if len(page.events) < BATCH:
+                return
+
+    def _has_hole(self, page: Page) -> bool:
+        """There is none, unless somebody has removed rows by hand."""
+        return bool(page.events) and (
+            page.events[0].position != self.position + 1
+            or page.events[-1].position != self.position + len(page.events)
+        )
+
+    def _tell(self, event: Event) -> None:
+        self.position = event.position
+        for room in event.rooms():
+            if sockets := self.rooms.get(room):
+                message = event_frame(self.epoch, event, room)
+                for socket in sockets:
+                    socket.push(message)
+
+    def _start_over(self, page: Page) -> None:
+        """What was told does not join what comes: pages have to be fetched anew."""
+        is_first = not self.epoch
+        self.epoch, self.position = page.epoch, page.head
+        if is_first:
+            return
+        logger.warning("live events start over at %s", self.cursor)
+        for room in self.rooms:
+            self.tell_all_in(room, reset_frame(room, self.cursor, "lost"))
+
+    # Hearing from other processes
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                layer = get_channel_layer()
+                channel = await layer.new_channel()
+                await layer.group_add(GROUP, channel)
+                self._news.set()  # what was committed before we listened
+                self.presence.ask()
+                while True:
+                    self._hear(await layer.receive(channel))
+            except Exception as failure:  # whatever Redis' client raises: we read without it meanwhile
+                logger.warning("live messages cannot be heard: %r", failure)
+                await asyncio.sleep(AGAIN_SECONDS)
+                self._say_dropped()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "live.wake":
+                self._news.set()
+                self._count(message, message["number"])
+            case "live.tell":
+                self._count(message, message["number"] - 1)
+                if message.get("dropped"):
+                    self._say_dropped()
+                for rooms, kind, data in message["events"]:
+                    self._hear_counter(rooms, kind, data)
+            case "live.presence":
+                self.presence.hear(message)
+
+    def _count(self, message: dict[str, Any], expected: int) -> None:
+        sender = message["from"]
+        if self._numbers.get(sender, expected) != expected:
+            self._say_dropped()
+        if len(self._numbers) >= MOST_PUBLISHERS:
+            self._numbers.clear()
+        self._numbers[sender] = message["number"]
+
+    def _hear_counter(self, rooms: list[str], kind: str, data: dict[str, Any]) -> None:
+        if not self._counters:
+            asyncio.get_running_loop().call_later(COUNTERS_EVERY_SECONDS, self._tell_counters)
+        self._counters[f"{kind} {data.get('incident_id')} {rooms}"] = rooms, kind, data
+
+    def _tell_counters(self) -> None:
+        counters, self._counters = self._counters, {}
+        for rooms, kind, data in counters.values():
+            is_droppable = kind == DROPPED and Severity(data["severity"]) in DROPPABLE
+            text = msgspec.json.encode(data).decode()
+            for room in rooms:
+                if sockets := self.rooms.get(room):
+                    message = told_frame(self.cursor, room, kind, text)
+                    for socket in sockets:
+                        socket.push_counter(message, room, is_droppable=is_droppable)
+
+    def _say_dropped(self) -> None:
+        for room in self.rooms:
+            self.tell_all_in(room, frame({"type": "dropped", "room": room, "kind": DROPPED}))
+
+    # Who may hear what
+
+    async def _review_again_and_again(self) -> None:
+        while True:
+            await asyncio.sleep(REVIEW_EVERY_SECONDS)
+            try:
+                await self._review()
+            except Exception as failure:  # the database is away: nothing is told then either
+                logger.warning("who may hear what could not be reviewed: %r", failure)
+
+    async def _review(self) -> None:
+        known = [socket for socket in self.sockets if socket.person and not socket.is_closed]
+        if not known:
+            return
+        rooms = set(self.teams)
+        found = await in_thread(
+            access.review,
+            {socket.person.id for socket in known if socket.person},
+            {socket.session for socket in known if socket.session},
+            rooms,
+        )
+        for socket in known:
+            if not socket.is_closed:
+                self._review_socket(socket, found, rooms)
+        for room in list(self.teams):
+            if room in found.teams:
+                self.teams[room] = found.teams[room]
+
+    def _review_socket(self, socket: Socket, found: access.Review, reviewed: set[str]) -> None:
+        before = socket.person
+        assert before is not None
+        now = found.people.get(before.id)
+        is_out = bool(socket.session) and socket.session not in found.sessions
+        if now is None or now.password != before.password or is_out:
+            self.leave_rooms(socket)
+            socket.push(error("not_signed_in", "You are signed out."))
+            socket.close(NOT_SIGNED_IN)
+            return
+        socket.person = now
+        for room in [room for room in socket.rooms if not _may_hear(now, room, found, reviewed)]:
+            self.leave_room(socket, room)
+            socket.say(type="unsubscribed", room=room, reason="no_access")
+        if socket.joins_teams:
+            for team in sorted(now.teams - before.teams):
+                if f"team:{team}" not in socket.rooms:
+                    self.join(socket, f"team:{team}", team)
+                    socket.say(type="subscribed", room=f"team:{team}", cursor=str(self.cursor))
+
+    def _stop(self) -> None:
+        hubs.pop(asyncio.get_running_loop(), None)
+        for task in self._tasks:
+            task.cancel()
+
+
+def _may_hear(person: Person, room: str, found: access.Review, reviewed: set[str]) -> bool:
+    kind, _, identifier = room.partition(":")
+    if kind == "user":
+        return identifier == person.id
+    if kind == "team":
+        return person.may_hear(identifier)
+    team = found.teams.get(room)
+    # A room that was entered after the review had begun was checked then.
+    return person.may_hear(team) if team else room not in reviewed
+
+
+def reset_frame(room: str, cursor: Cursor, reason: str) -> Frame:
+    return frame({"type": "reset", "room": room, "cursor": str(cursor), "reason": reason})
+
+
+async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """Do something with the database that would hold up the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, _with_database, work, arguments)
+
+
+def _with_database(work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    try:
+        return work(*arguments)
+    finally:
+        connection.close()  # back to the pool, which gives out only what works
+
+
+def _settle(waiting: list[asyncio.Future[None]], failure: BaseException | None) -> None:
+    for future in waiting:
+        if future.done():
+            continue
+        if failure:
+            future.set_exception(failure)
+        else:
+            future.set_result(None)
+
+
+hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
+
+
+def current_hub() -> Hub:
+    """The hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in hubs:
+        hubs[loop] = Hub()
+    return hubs[loop]
