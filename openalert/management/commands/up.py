@@ -105,6 +105,8 @@ def commands(port: int, concurrency: int, *, takes_mail: bool) -> dict[str, list
     """The programs, as arguments of `python -m`."""
     web = ["uvicorn", "openalert.asgi:application", "--host", HOST, "--port", str(port)]
     web += ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio", "--lifespan", "off"]
+    # Messages are short: compressing them would cost each connection more memory than all else.
+    web += ["--ws-per-message-deflate", "false", "--ws-max-size", "65536"]
     web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
     celery = ["celery", "-A", "openalert", "--quiet"]
     worker = [*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle"]
