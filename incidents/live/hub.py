@@ -110,12 +110,6 @@ class Hub:
         """Up to here, everything has been told."""
         return Cursor(self.epoch, self.position)
 
-    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Do something with the database that would hold up the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, _with_database, work, arguments
-        )
-
     async def catch_up(self) -> None:
         """Return when everything that is committed now has been told. Raises psycopg.Error and TimeoutError."""
         done = asyncio.get_running_loop().create_future()
