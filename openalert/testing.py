@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -17,6 +18,8 @@ from django.conf import settings
 
 from openalert.embedded.places import Places
 from openalert.embedded.servers import EmbeddedServers
+
+MOST_FLUSHES = 5
 
 _servers = pytest.StashKey[EmbeddedServers]()
 _folder = pytest.StashKey[Path]()
@@ -39,6 +42,26 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     if not is_controller and not options.collectonly:
         servers.start()
     return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Empty the tables again when that met a deadlock: processes that a test has started may be reading them just then."""
+    from django.core.management import CommandError
+    from django.core.management.commands.flush import Command
+    from django.db import OperationalError
+
+    flush = Command.handle
+
+    def handle(self: Command, **options: Any) -> None:
+        for attempt in range(1, MOST_FLUSHES + 1):
+            try:
+                flush(self, **options)
+                return
+            except CommandError as error:
+                if attempt == MOST_FLUSHES or not isinstance(error.__cause__, OperationalError):
+                    raise
+
+    Command.handle = handle  # type: ignore[method-assign]
 
 
 def _stop(config: pytest.Config) -> None:
