@@ -1,4 +1,4 @@
-"""Answers to incidents' facts: what starts an escalation and what stops it."""
+"""Answers to the lower apps' facts: what starts an escalation, what hurries it and what stops it."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from incidents import signals
 from incidents.models import Incident
+from notifications.signals import Exhausted, notifications_exhausted
 
 from . import engine
 
@@ -23,6 +24,7 @@ def connect() -> None:
     signals.incidents_resolved.connect(stop_for_resolved)
     signals.incidents_merged.connect(stop_for_merged)
     signals.incidents_severity_changed.connect(reprioritise)
+    notifications_exhausted.connect(hurry)
 
 
 def start_escalation(incidents: list[Incident], **kwargs: Any) -> None:
@@ -43,6 +45,11 @@ def stop_for_resolved(incidents: list[Incident], **kwargs: Any) -> None:
 
 def stop_for_merged(incidents: list[Incident], **kwargs: Any) -> None:
     engine.stop(incidents, reason="merged", now=timezone.now())
+
+
+def hurry(steps: list[Exhausted], **kwargs: Any) -> None:
+    for step in steps:
+        engine.hurry(run_id=step.run_id, loop=step.loop, step=step.step, now=timezone.now())
 
 
 def reprioritise(incidents: list[Incident], **kwargs: Any) -> None:

@@ -4,13 +4,19 @@ from uuid import UUID
 
 from celery import shared_task
 
-from . import outbox
+from . import fallback, outbox
 
 
 @shared_task
 def deliver(notification_id: str) -> None:
     """Send one notification. Being lost or doubled is harmless: the row is the truth."""
     outbox.deliver(UUID(notification_id))
+
+
+@shared_task
+def fall_back(notification_id: str) -> None:
+    """Find another way to the person of a page that failed. Being lost or doubled is harmless."""
+    fallback.fall_back(UUID(notification_id))
 
 
 @shared_task
