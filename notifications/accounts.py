@@ -67,7 +67,9 @@ def give_back_probe(name: str, *, now: datetime) -> None:
 
 def succeeded(name: str, *, now: datetime) -> bool:
     """The provider took a message, or refused it for good: it is there. Whether the breaker was open until now."""
-    failing = ProviderAccount.objects.filter(name=name).filter(Q(failures__gt=0) | Q(open_until__isnull=False))
+    failing = ProviderAccount.objects.filter(name=name).filter(
+        Q(failures__gt=0) | Q(open_until__isnull=False)
+    )
     was_open = failing.filter(open_until__isnull=False).exists()
     failing.update(failures=0, open_until=None, openings=0, updated_at=now)
     return was_open

@@ -54,9 +54,7 @@ def is_operator(user: User) -> bool:
 
 def operators() -> QuerySet[User]:
     """Whom operations' notices go to: the responders of the operations teams or, without such a team, superusers."""
-    teams = Q(
-        memberships__team__in=OperationsTeam.objects.values("team"), memberships__role__in=RESPONDING
-    )
+    teams = Q(memberships__team__in=OperationsTeam.objects.values("team"), memberships__role__in=RESPONDING)
     named = User.objects.filter(teams, is_active=True).distinct()
     return named if named.exists() else User.objects.filter(is_active=True, is_superuser=True)
 

@@ -103,9 +103,9 @@ def _next_planned(own: Sequence[Notification], now: datetime) -> Notification | 
 
 
 def _send_now(page: Notification, now: datetime) -> None:
-    taken = Notification.objects.filter(pk=page.pk, status=NotificationStatus.PENDING, attempt_count=0).update(
-        due_at=now, wake_at=now + GRACE, updated_at=now
-    )
+    taken = Notification.objects.filter(
+        pk=page.pk, status=NotificationStatus.PENDING, attempt_count=0
+    ).update(due_at=now, wake_at=now + GRACE, updated_at=now)
     if taken:
         wake(DELIVER_TASK, str(page.pk), priority=page.priority)
 
@@ -117,9 +117,7 @@ def _next_unplanned(page: Notification, own: Sequence[Notification], now: dateti
     others = [
         method
         for method in methods.order_by("created_at")
-        if method.is_working
-        and method.pk not in used
-        and TRANSPORTS[Channel(method.channel)].is_configured()
+        if method.is_working and method.pk not in used and TRANSPORTS[Channel(method.channel)].is_configured()
     ]
     if page.priority != Severity.CRITICAL.rank:
         windows = quiet.windows_of([page.user]).get(page.user.pk, [])

@@ -146,7 +146,7 @@ class QuietHours(BaseModel):
 class Notification(BaseModel):
     """One message to one person by one method: a row of the outbox.
 
-    Written only by notifications.outbox, leases, fallback, notices and dead_letters.
+    Written only by the outbox and the modules that it consists of.
 
     `run_id`, `loop` and `step` say which escalation step asked for it. The run lives in a higher app,
     hence no foreign key; the unique constraint on them is what makes a second page for the same step

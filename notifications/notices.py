@@ -70,9 +70,7 @@ def _spared(methods: list[ContactMethod], account: str) -> list[ContactMethod]:
     return others or methods
 
 
-def _notice(
-    user: User, method: ContactMethod | None, payload: dict[str, str], now: datetime
-) -> Notification:
+def _notice(user: User, method: ContactMethod | None, payload: dict[str, str], now: datetime) -> Notification:
     return Notification(
         purpose=Purpose.NOTICE,
         user=user,

@@ -1,7 +1,7 @@
 """The outbox: what is to be sent is a row, written in the transaction that decided it.
 
 A worker leases the row and commits the attempt before it calls the transport, and writes the result after
-(leases.py); no transaction is open during the call. The sweep wakes what a dead worker or a flushed broker left
+(leases.py, results.py); no transaction is open during the call. The sweep wakes what a dead worker or a flushed broker left
 behind. A worker that dies between the transport's answer and the commit makes a duplicate: better than silence.
 What a page may have to wait for is decided by quiet.py, bundles.py, accounts.py and limits.py, and where it goes
 when it fails, by fallback.py and dead_letters.py.
@@ -22,11 +22,12 @@ from incidents.models import Incident
 from openalert.wake import wake
 from teams.models import User
 
-from . import bundles, contacts, fallback, leases, limits, messages, notices, quiet
+from . import bundles, contacts, fallback, leases, limits, messages, notices, quiet, results
 from .enums import UNFINISHED, Channel, Hold, NotificationStatus, Purpose
 from .exceptions import ContactMethodDisabled, DeliveryError
-from .leases import Failure, Held, Lease
+from .leases import Held, Lease
 from .models import ContactMethod, Notification
+from .results import Failure
 from .transports import TRANSPORTS, Message
 from .waking import DELIVER_TASK, FALL_BACK_TASK, GRACE
 
@@ -139,7 +140,7 @@ def reprioritise(incidents: Iterable[Incident]) -> None:
     What has become critical waits for nobody's quiet hours.
     """
     now = timezone.now()
-    ranks = {incident.pk: Severity(incident.severity).rank for incident in incidents}
+    ranks: dict[UUID | None, int] = {i.pk: Severity(i.severity).rank for i in incidents}
     waiting = Notification.objects.filter(
         incident__in=ranks, purpose=Purpose.PAGE, status=NotificationStatus.PENDING
     )
@@ -196,10 +197,7 @@ def deliver(notification_id: UUID) -> None:
         return
     now = timezone.now()
     wait = limits.take(lease.account, lease.request_id, is_critical=lease.is_critical, now=now)
-    if wait:
-        finished = leases.give_back(lease, until=now + wait)
-    else:
-        finished = _hand_over(lease)
+    finished = leases.give_back(lease, until=now + wait) if wait else _hand_over(lease)
     for notification in finished:
         if notification.needs_fallback:
             fallback.fall_back(notification.pk)
@@ -230,15 +228,15 @@ def _hand_over(lease: Lease) -> list[Notification]:
     try:
         message = dataclasses.replace(_render(lease), request_id=str(lease.request_id))
         if not transport.is_configured():
-            return leases.finish(lease, failure=Failure(transport.why_off(), permanent=True, is_ours=True))
+            return results.finish(lease, failure=Failure(transport.why_off(), permanent=True, is_ours=True))
         provider_id = transport.send(message)
     except DeliveryError as error:
-        return leases.finish(lease, failure=Failure.of(error), message=message)
+        return results.finish(lease, failure=Failure.of(error), message=message)
     except Exception as error:  # a transport's bug must not leave the row to its lease
         logger.exception("delivery of %s failed", lease.request_id)
         failure = Failure(f"internal error: {error!r}", is_ours=message is None)
-        return leases.finish(lease, failure=failure, message=message)
-    return leases.finish(lease, provider_id=provider_id)
+        return results.finish(lease, failure=failure, message=message)
+    return results.finish(lease, provider_id=provider_id)
 
 
 def _render(lease: Lease) -> Message:

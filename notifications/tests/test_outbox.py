@@ -11,57 +11,21 @@ from django.core import mail
 from incidents import lifecycle
 from incidents.enums import Kind, Status
 from incidents.timeline import SYSTEM
-from notifications import backoff, leases, outbox
-from notifications.enums import AttemptStatus, Channel, NotificationStatus, Purpose
+from notifications import backoff, leases, outbox, results
+from notifications.enums import AttemptStatus, NotificationStatus, Purpose
 from notifications.exceptions import ContactMethodDisabled, DeliveryError
-from notifications.leases import Failure
 from notifications.models import MailboxMessage, Notification
+from notifications.results import Failure
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
-from notifications.transports import TRANSPORTS
+from notifications.tests.recorder import work
 from notifications.waking import GRACE
 
 PENDING, SENDING, SENT = NotificationStatus.PENDING, NotificationStatus.SENDING, NotificationStatus.SENT
 
 
-class Recorder:
-    """A transport at the network's edge: keeps what it is given, or raises what it is told to."""
-
-    account = "recorder"
-    can_be_answered = False
-
-    def __init__(self):
-        self.messages = []
-        self.faults = []
-
-    def is_configured(self):
-        return True
-
-    def why_off(self):
-        return ""
-
-    def send(self, message):
-        if self.faults and (fault := self.faults.pop(0)):
-            raise fault
-        self.messages.append(message)
-        return f"id-{len(self.messages)}"
-
-
-@pytest.fixture
-def provider(monkeypatch):
-    recorder = Recorder()
-    monkeypatch.setitem(TRANSPORTS, Channel.EMAIL, recorder)
-    return recorder
-
-
 @pytest.fixture
 def page(db, clock):
     return NotificationFactory()
-
-
-def work(clock):
-    """A second of beat and workers."""
-    for notification in Notification.objects.filter(due_at__lte=clock.now):
-        outbox.deliver(notification.pk)
 
 
 def test_page_is_sent_once(page, provider, clock):
@@ -150,7 +114,7 @@ def test_worker_that_comes_back_after_its_lease_changes_nothing(page, provider, 
     slow = leases.take(page.pk)
     clock.advance(seconds=60)
     outbox.deliver(page.pk)
-    leases.finish(slow, failure=Failure("timed out"))
+    results.finish(slow, failure=Failure("timed out"))
     page.refresh_from_db()
     assert (page.status, page.last_error) == (SENT, "")
 

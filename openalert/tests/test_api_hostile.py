@@ -13,7 +13,13 @@ from django.db import transaction
 
 from alerts.tests.factories import AlertFactory, ChangeFactory, RuleFactory
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
-from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
+from notifications.enums import NotificationStatus
+from notifications.tests.factories import (
+    ContactMethodFactory,
+    NotificationFactory,
+    NotificationRuleFactory,
+    QuietHoursFactory,
+)
 from openalert.ids import uuid7
 from teams.tests.cast import Cast
 from teams.tests.factories import (
@@ -74,11 +80,13 @@ def world(db):
         "contact-methods": method,
         "escalation-policies": policy,
         "escalation-runs": run,
+        "dead-letters": NotificationFactory(incident=run.incident, status=NotificationStatus.DEAD),
         "incidents": run.incident,
         "integrations": alert.integration,
         "memberships": cast.team.memberships.first(),
         "notification-rules": NotificationRuleFactory(user=cast.manager, contact_method=method),
         "notifications": NotificationFactory(incident=run.incident),
+        "quiet-hours": QuietHoursFactory(user=cast.manager),
         "rules": RuleFactory(integration=alert.integration),
         "routing-rules": RoutingRuleFactory(team=cast.team, policy=policy),
         "schedule-overrides": OverrideFactory(schedule=schedule),
