@@ -254,7 +254,6 @@ SPECTACULAR_SETTINGS = {
         "Channel": "notifications.enums.Channel",
         "NotificationStatus": "notifications.enums.NotificationStatus",
         "NotificationPurpose": "notifications.enums.Purpose",
-        "NotificationHold": "notifications.enums.Hold",
         "AttemptStatus": "notifications.enums.AttemptStatus",
         "EscalationTargetKind": "escalations.enums.TargetKind",
         "EscalationRunStatus": "escalations.enums.RunStatus",

@@ -5,6 +5,7 @@ from rest_framework import serializers
 from rest_framework.relations import PrimaryKeyRelatedField
 
 from incidents.api.serializers import IncidentRefSerializer
+from notifications.enums import Hold
 from notifications.models import (
     ContactMethod,
     DeliveryAttempt,
@@ -75,6 +76,7 @@ class NotificationSerializer(serializers.ModelSerializer):
     user = UserRefSerializer()
     incident = IncidentRefSerializer(allow_null=True)
     address = serializers.SerializerMethodField(help_text="Only of one's own; null for other people's.")
+    hold = serializers.SerializerMethodField(help_text="Why it waits longer than its rule says; else null.")
     attempts = DeliveryAttemptSerializer(many=True)
 
     class Meta:
@@ -85,6 +87,10 @@ class NotificationSerializer(serializers.ModelSerializer):
             "attempts",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field({"oneOf": [{"type": "string", "enum": Hold.values}, {"type": "null"}]})
+    def get_hold(self, notification: Notification) -> str | None:
+        return notification.hold or None
 
     def get_address(self, notification: Notification) -> str | None:
         is_own = notification.user_id == self.context["request"].user.pk

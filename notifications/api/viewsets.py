@@ -101,7 +101,9 @@ class DeadLetterViewSet(ReadOnlyModelViewSet):
         return counted(dead_letters.discard([self.get_object().pk], by=request.user))
 
     @extend_schema(
-        request=serializers.ChosenLettersSerializer, responses=serializers.ChangedLettersSerializer
+        operation_id="dead_letters_replay_many",
+        request=serializers.ChosenLettersSerializer,
+        responses=serializers.ChangedLettersSerializer,
     )
     @action(detail=False, methods=["post"], url_path="replay", url_name="replay-many", filterset_class=None)
     def replay_many(self, request: Request) -> Response:
@@ -109,7 +111,9 @@ class DeadLetterViewSet(ReadOnlyModelViewSet):
         return counted(dead_letters.replay(chosen(request), by=request.user))
 
     @extend_schema(
-        request=serializers.ChosenLettersSerializer, responses=serializers.ChangedLettersSerializer
+        operation_id="dead_letters_discard_many",
+        request=serializers.ChosenLettersSerializer,
+        responses=serializers.ChangedLettersSerializer,
     )
     @action(detail=False, methods=["post"], url_path="discard", url_name="discard-many", filterset_class=None)
     def discard_many(self, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """Storms: many pages to one person in a minute go together, and none is lost or sent twice."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from unittest.mock import patch
@@ -77,14 +78,14 @@ def test_each_page_says_that_it_went_in_a_bundle(clock, provider, method, servic
 
 
 def test_nobody_gets_500_messages(clock, provider, method, services):
-    """A storm that goes on: five incidents a second for a hundred seconds."""
-    for _ in range(100):
-        storm(method, services, 5)
+    """A storm that goes on: ten incidents in each five seconds, for a hundred seconds."""
+    for _ in range(20):
+        storm(method, services, 10)
         work(clock)
-        clock.advance(seconds=1)
+        clock.advance(seconds=5)
     work_for(clock, seconds=25)
-    assert statuses() == {PENDING: 0, SENT: 500, DEAD: 0}
-    assert len(provider.messages) <= 10 * 3 + 6
+    assert statuses() == {PENDING: 0, SENT: 200, DEAD: 0}
+    assert 10 < len(provider.messages) <= 10 * 2 + 7
 
 
 def test_critical_pages_get_through_a_storm_at_once(clock, provider, method, services):
@@ -111,7 +112,11 @@ def test_other_methods_and_people_are_not_held_up(clock, provider, method, servi
     storm(other, services, 1)
     storm(ContactMethodFactory(address="bo@example.org"), services, 1)
     work(clock)
-    assert sorted(provider.addresses[10:]) == ["ana@work.example.org", "bo@example.org"]
+    assert Counter(provider.addresses) == {
+        "ana@example.org": 10,
+        "ana@work.example.org": 1,
+        "bo@example.org": 1,
+    }
 
 
 def test_what_was_answered_meanwhile_is_left_out(clock, provider, method, services):
