@@ -268,7 +268,7 @@ class DeliveryAttempt(BaseModel):
     notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveSmallIntegerField()
     request_id = models.UUIDField(
-        null=True, blank=True, editable=False, help_text="Our name for the message that was handed over."
+        null=True, blank=True, help_text="Our name for the message that was handed over."
     )
     account = models.CharField(
         max_length=32,

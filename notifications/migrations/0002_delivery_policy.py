@@ -149,7 +149,6 @@ class Migration(migrations.Migration):
             name="request_id",
             field=models.UUIDField(
                 blank=True,
-                editable=False,
                 help_text="Our name for the message that was handed over.",
                 null=True,
             ),

@@ -47,10 +47,10 @@ def work(clock):
         outbox.deliver(pk)
 
 
-def work_for(clock, **span):
-    """Beat and workers for so long, a second at a time."""
+def work_for(clock, *, step=1, **span):
+    """Beat and workers for so long, a second (or `step`) at a time."""
     end = clock.now + timedelta(**span)
     while clock.now < end:
         work(clock)
-        clock.advance(seconds=1)
+        clock.advance(seconds=step)
     work(clock)
