@@ -67,12 +67,12 @@ def give_back_probe(name: str, *, now: datetime) -> None:
 
 def succeeded(name: str, *, now: datetime) -> bool:
     """The provider took a message, or refused it for good: it is there. Whether the breaker was open until now."""
-    failing = ProviderAccount.objects.filter(name=name).filter(
-        Q(failures__gt=0) | Q(open_until__isnull=False)
-    )
-    was_open = failing.filter(open_until__isnull=False).exists()
-    failing.update(failures=0, open_until=None, openings=0, updated_at=now)
-    return was_open
+    is_failing = Q(failures__gt=0) | Q(open_until__isnull=False)
+    account = ProviderAccount.objects.filter(is_failing, name=name).first()
+    if account is None:
+        return False
+    ProviderAccount.objects.filter(name=name).update(failures=0, open_until=None, openings=0, updated_at=now)
+    return account.open_until is not None
 
 
 @transaction.atomic

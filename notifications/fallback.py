@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from incidents import timeline
+from incidents import lifecycle, timeline
 from incidents.enums import Kind, Severity
 from openalert.wake import wake
 from openalert.words import listed
 
 from . import quiet, signals
-from .enums import Channel, Hold, NotificationStatus, Purpose
+from .enums import Channel, Hold, NotificationStatus
 from .leases import account_of, is_needed
 from .models import ContactMethod, Notification
 from .transports import TRANSPORTS
@@ -29,34 +29,22 @@ from .waking import DELIVER_TASK, GRACE
 def fall_back(notification_id: UUID) -> None:
     """Find the other way for a page that needs one. Repeating it, or doing it twice at once, is harmless.
 
-    Locks, in their order: the step (advisory), runs (by the signal's receivers), notifications.
+    It locks the incident first, as answers do: of a step's pages that fail at the same time one comes after the
+    other, so the last one sees that it is the last.
     """
     now = timezone.now()
-    page = Notification.objects.filter(pk=notification_id, needs_fallback=True).first()
+    wanting = Notification.objects.filter(pk=notification_id, needs_fallback=True)
+    incident_id = wanting.values_list("incident", flat=True).first()
+    if incident_id is None:
+        return
+    incident = lifecycle.lock_one(incident_id)
+    page = wanting.select_related("user", "contact_method").first()
     if page is None:
         return
-    _lock_step(page)
-    page = (
-        Notification.objects.select_related("user", "incident__service", "contact_method")
-        .filter(pk=notification_id, needs_fallback=True)
-        .first()
-    )
-    if page is None:
-        return
-    if is_needed(page) and page.purpose == Purpose.PAGE:
+    page.incident = incident
+    if is_needed(page):
         _go_on(page, now)
-    Notification.objects.filter(pk=page.pk, needs_fallback=True).update(
-        needs_fallback=False, fell_back_at=now, updated_at=now
-    )
-
-
-def _lock_step(page: Notification) -> None:
-    """One at a time for each step, so that the last page of it to fail sees that it is the last."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"step {page.run_id} {page.loop} {page.step}"],
-        )
+    wanting.update(needs_fallback=False, fell_back_at=now, updated_at=now)
 
 
 def _go_on(page: Notification, now: datetime) -> None:

@@ -22,7 +22,7 @@ from incidents.models import Incident
 from openalert.wake import wake
 from teams.models import User
 
-from . import bundles, contacts, fallback, leases, limits, messages, notices, quiet, results
+from . import backoff, bundles, contacts, fallback, leases, limits, messages, notices, quiet, results
 from .enums import UNFINISHED, Channel, Hold, NotificationStatus, Purpose
 from .exceptions import ContactMethodDisabled, DeliveryError
 from .leases import Held, Lease
@@ -223,8 +223,13 @@ def _must_wait_for_limit(notification_id: UUID) -> bool:
 
 def _hand_over(lease: Lease) -> list[Notification]:
     """Call the transport, outside any transaction, and write down what it says."""
-    transport = TRANSPORTS[Channel(lease.notifications[0].channel)]
+    head = lease.notifications[0]
+    transport = TRANSPORTS[Channel(head.channel)]
     message: Message | None = None
+    if head.attempt_count - head.uncounted_attempts > backoff.MAX_ATTEMPTS:
+        # Not one of them came to an end: whatever kills or stops its senders is not to go on for ever.
+        failure = Failure("its senders died or were too slow", permanent=True, is_ours=True)
+        return results.finish(lease, failure=failure)
     try:
         message = dataclasses.replace(_render(lease), request_id=str(lease.request_id))
         if not transport.is_configured():

@@ -1,15 +1,27 @@
 """When nobody of a step can be reached, the next one comes early; the rounds keep their pace."""
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+
 import pytest
+from django.db import connection
+from django.utils import timezone
 
 from escalations.enums import RunStatus
+from escalations.tests.factories import PolicyFactory, RunFactory
 from incidents import lifecycle
 from incidents.enums import Kind
-from notifications.enums import Channel
+from incidents.timeline import SYSTEM
+from notifications import outbox
+from notifications.enums import UNFINISHED, Channel
 from notifications.exceptions import DeliveryError
+from notifications.models import Notification
+from notifications.outbox import PageRequest
 from notifications.tests.factories import ContactMethodFactory
 from notifications.tests.recorder import Recorder
 from notifications.transports import TRANSPORTS
+from teams.tests.factories import UserFactory
 
 NO = DeliveryError("no such user", permanent=True)
 
@@ -82,3 +94,36 @@ def test_an_answer_in_between_stops_it(pager, provider):
     for _ in range(40):
         pager.wait(seconds=1)
     assert pager.paged(incident) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_and_fallbacks_at_the_same_time_do_not_block_each_other(provider):
+    """An acknowledgement locks pages and runs; so does the fallback of a page that has just died."""
+    methods = [ContactMethodFactory(user=UserFactory(name="ana"))]
+    methods.append(ContactMethodFactory(user=methods[0].user))
+    provider.faulty = {method.address: NO for method in methods}
+    policy = PolicyFactory(levels=[[methods[0].user], [UserFactory()]])
+    faults = []
+
+    def guarded(function):
+        try:
+            function()
+        except Exception as error:
+            faults.append(error)
+        finally:
+            connection.close()
+
+    for _ in range(15):
+        now = timezone.now()
+        run = RunFactory(policy=policy, due_at=now + timedelta(minutes=5), step=1)
+        incident = run.incident
+        outbox.page([PageRequest(methods[0].user, incident, run.pk, 0, 0)], now=now)
+        sends = [partial(outbox.deliver, page.pk) for page in incident.notifications.all()]
+        answer = partial(lifecycle.acknowledge, incident_id=incident.pk, actor=SYSTEM)
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(guarded, [*sends, answer]))
+        assert faults == []
+        assert not incident.notifications.filter(status__in=UNFINISHED).exists()
+        run.refresh_from_db()
+        assert run.status == RunStatus.STOPPED
+    assert not Notification.objects.filter(needs_fallback=True).exists()

@@ -215,3 +215,14 @@ def test_snoozed_incident_is_not_paged(page, provider, clock):
     assert page.incident.__class__.objects.get().status == Status.SNOOZED
     outbox.deliver(page.pk)
     assert provider.messages == []
+
+
+def test_a_page_that_kills_its_senders_is_given_up(page, provider, clock):
+    for _ in range(5):
+        with patch.object(provider, "send", side_effect=SystemExit), pytest.raises(SystemExit):
+            outbox.deliver(page.pk)
+        clock.advance(seconds=60)
+    outbox.deliver(page.pk)
+    page.refresh_from_db()
+    assert (page.status, page.attempt_count, provider.messages) == (NotificationStatus.DEAD, 6, [])
+    assert page.last_error == "its senders died or were too slow"
