@@ -1,8 +1,8 @@
 """When nobody of a step can be reached, the next one comes early; the rounds keep their pace."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
 from datetime import timedelta
-from functools import partial
 
 import pytest
 from django.db import connection
@@ -13,12 +13,11 @@ from escalations.tests.factories import PolicyFactory, RunFactory
 from incidents import lifecycle
 from incidents.enums import Kind
 from incidents.timeline import SYSTEM
-from notifications import outbox
-from notifications.enums import UNFINISHED, Channel
+from notifications import fallback
+from notifications.enums import Channel, Hold, NotificationStatus
 from notifications.exceptions import DeliveryError
-from notifications.models import Notification
-from notifications.outbox import PageRequest
-from notifications.tests.factories import ContactMethodFactory
+from notifications.signals import notifications_exhausted
+from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from notifications.tests.recorder import Recorder
 from notifications.transports import TRANSPORTS
 from teams.tests.factories import UserFactory
@@ -97,33 +96,37 @@ def test_an_answer_in_between_stops_it(pager, provider):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_answers_and_fallbacks_at_the_same_time_do_not_block_each_other(provider):
-    """An acknowledgement locks pages and runs; so does the fallback of a page that has just died."""
-    methods = [ContactMethodFactory(user=UserFactory(name="ana"))]
-    methods.append(ContactMethodFactory(user=methods[0].user))
-    provider.faulty = {method.address: NO for method in methods}
-    policy = PolicyFactory(levels=[[methods[0].user], [UserFactory()]])
-    faults = []
+def test_an_answer_during_a_fallback_comes_after_it(provider):
+    """Both want the page and the run: without one order for both they would end each other."""
+    now = timezone.now()
+    policy = PolicyFactory(levels=[[UserFactory()], [UserFactory()]])
+    run = RunFactory(policy=policy, due_at=now + timedelta(minutes=5), step=1)
+    page = NotificationFactory(
+        incident=run.incident, run_id=run.pk, hold=Hold.PAUSE, needs_fallback=True, fell_back_at=None
+    )
+    has_the_run, faults = threading.Event(), []
 
-    def guarded(function):
+    def linger(**kwargs):
+        has_the_run.set()
+        time.sleep(0.5)
+
+    def fall_back():
         try:
-            function()
+            fallback.fall_back(page.pk)
         except Exception as error:
             faults.append(error)
         finally:
             connection.close()
 
-    for _ in range(15):
-        now = timezone.now()
-        run = RunFactory(policy=policy, due_at=now + timedelta(minutes=5), step=1)
-        incident = run.incident
-        outbox.page([PageRequest(methods[0].user, incident, run.pk, 0, 0)], now=now)
-        sends = [partial(outbox.deliver, page.pk) for page in incident.notifications.all()]
-        answer = partial(lifecycle.acknowledge, incident_id=incident.pk, actor=SYSTEM)
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(guarded, [*sends, answer]))
-        assert faults == []
-        assert not incident.notifications.filter(status__in=UNFINISHED).exists()
-        run.refresh_from_db()
-        assert run.status == RunStatus.STOPPED
-    assert not Notification.objects.filter(needs_fallback=True).exists()
+    notifications_exhausted.connect(linger)
+    try:
+        falling_back = threading.Thread(target=fall_back)
+        falling_back.start()
+        assert has_the_run.wait(30)
+        lifecycle.acknowledge(incident_id=run.incident.pk, actor=SYSTEM)
+        falling_back.join(30)
+    finally:
+        notifications_exhausted.disconnect(linger)
+    run.refresh_from_db()
+    page.refresh_from_db()
+    assert (faults, run.status, page.status) == ([], RunStatus.STOPPED, NotificationStatus.CANCELLED)
