@@ -455,7 +455,7 @@ def test_deliveries_are_mine_with_every_attempt(pages, client, cast, email):
     assert pages.statuses("get", DELIVERIES) == pages.answers(200, 200, 200, 200)
     response = client.get(DELIVERIES)
     assert len(response.context["page"]) == 2
-    for said in ("&lt;busy&gt;", "SM1", str(page.pk), "bundle of 3", "the provider asked for a pause"):
+    for said in ("&lt;busy&gt;", "SM1", str(page.pk), "bundle of 3", "Waits: the provider asked for a pause"):
         assert said in response.text
 
 
