@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -157,6 +158,9 @@ class Bench:
             text=True,
         )
         assert child.stdin and child.stdout
+        said: list[str] = []
+        reading = threading.Thread(target=lambda: said.extend(child.stdout))
+        reading.start()
         time.sleep(2)  # it has to start
         began = time.monotonic()
         for number in range(round(self.rate * self.seconds)):
@@ -169,12 +173,10 @@ class Bench:
             )
             child.stdin.flush()
         child.stdin.close()
-        times = {}
-        for line in child.stdout:
-            number, begun, done = line.split()
-            times[int(number)] = float(begun), float(done)
+        reading.join()
         child.wait(30)
-        return times
+        rows = [line.split() for line in said]
+        return {int(number): (float(begun), float(done)) for number, begun, done in rows}
 
     def judge(
         self,

@@ -19,13 +19,15 @@ SELECT priority, lane::text FROM escalations_escalationrun WHERE due_at <= %s
 GROUP BY priority, lane ORDER BY priority, min(due_at)
 """
 
+# Without an ORDER BY outside: it would lock all that is due, and leave other workers nothing. Lanes come as they are given.
 CLAIM = """
-SELECT run.id FROM unnest(%s::uuid[]) WITH ORDINALITY AS l (lane, place)
+SELECT run.id FROM unnest(%s::uuid[]) AS l (lane)
 CROSS JOIN LATERAL (
     SELECT r.id FROM escalations_escalationrun r
-    WHERE r.lane = l.lane AND r.priority = %s AND r.due_at <= %s
+    WHERE r.lane = l.lane AND r.priority = %s AND r.due_at <= %s AND r.id <> ALL (%s::uuid[])
     ORDER BY r.due_at LIMIT %s FOR UPDATE SKIP LOCKED
 ) AS run
+LIMIT %s
 """
 
 WRITE = """
@@ -51,12 +53,15 @@ def claim(now: datetime, *, limit: int) -> list[EscalationRun]:
         lanes.setdefault(priority, []).append(lane)
     claimed: list[UUID] = []
     for priority, waiting in lanes.items():
-        room = limit - len(claimed)
-        if room <= 0:
-            break
-        # Each lane its share; lanes beyond the room have their turn with the next batch.
-        here, share = waiting[:room], -(-room // len(waiting))
-        claimed += [row[0] for row in sql.fetch(CLAIM, [sql.as_array(here), priority, now, share])]
+        # Each lane its share first. What is left of the room goes to whoever has more, before a lower priority does;
+        # lanes beyond the room have their turn with the next batch.
+        for share in (-(-(limit - len(claimed)) // len(waiting)), limit):
+            room = limit - len(claimed)
+            if room <= 0:
+                break
+            mine = sql.as_array(map(str, claimed))
+            given = [sql.as_array(waiting[:limit]), priority, now, mine, share, room]
+            claimed += [row[0] for row in sql.fetch(CLAIM, given)]
     if not claimed:
         return []
     runs = EscalationRun.objects.filter(pk__in=claimed).select_related("incident__service__team")

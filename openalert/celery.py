@@ -18,8 +18,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(Standby)
 
-# A wake-up that was not carried out is not given back to the broker: the row is found without it. When the broker was lost, giving
-# back ends the whole worker (kombu 5.7.0: the closed channel has no address any more).
+# A wake-up that was not carried out is not given back to the broker: the row is found without it. When the broker was
+# lost, giving back ends the whole worker (kombu 5.7.0: the closed channel has no address any more).
 QoS.restore_at_shutdown = False
 
 

@@ -1,9 +1,9 @@
 """The standby: each worker does what is due by itself when nobody tells it to.
 
-Beat's ticks and all wake-ups travel through the broker, which may be flushed, frozen or away, and beat may be dead. The rows that say
-what is due are in the database, and the tasks that look at them may run anywhere, any number at once. So each worker
-has a thread that runs the tasks of its queue (settings.STANDBY) every second, unless the worker has just done them
-because it was told to. It needs nothing but the database.
+Beat's ticks and all wake-ups travel through the broker, which may be flushed, frozen or away, and beat may be dead.
+The rows that say what is due are in the database, and the tasks that look at them may run anywhere, any number at
+once. So each worker has a thread that runs the tasks of its queue (settings.STANDBY) every second, unless the worker
+has just done them because it was told to. It needs nothing but the database.
 """
 
 import logging

@@ -103,8 +103,10 @@ def empty_valkey(valkey: redis.Redis) -> None:
 
 @pytest.fixture(autouse=True)
 def rested_intake() -> Iterator[None]:
-    """The web process's intake keeps connections of its own; the database of the tests is to be dropped some time."""
+    """Intake and live rooms keep connections of their own; the database of the tests is to be dropped some time."""
     yield
+    if "incidents.rooms" in sys.modules:
+        sys.modules["incidents.rooms"].publisher.close()
     if "openalert.asgi" in sys.modules:
         sys.modules["openalert.asgi"].intake_application.close()
 

@@ -234,7 +234,7 @@ def test_failure_leaves_nothing_half_stored(integration, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError
 
-    monkeypatch.setattr("escalations.engine._arm", fail)
+    monkeypatch.setattr("escalations.engine.begin", fail)
     monkeypatch.setattr("incidents.timeline.record_all", fail)
     with pytest.raises(RuntimeError):
         send(integration, event())

@@ -159,7 +159,7 @@ class Stack:
         deadline = time.monotonic() + STARTS_WITHIN
 
         def every() -> None:
-            if all(map(self._web_answers, self.ports)) and self._ticks():
+            if all(map(self._web_answers, self.ports)) and self._workers_wait():
                 raise Over
             if time.monotonic() > deadline:
                 sys.exit(f"The installation did not start:\n{self.log.read_text()[-3000:]}")
@@ -173,8 +173,8 @@ class Stack:
             return True
         return False
 
-    def _ticks(self) -> bool:
-        """Whether the workers have come to their queues, and beat has spoken."""
+    def _workers_wait(self) -> bool:
+        """Whether all workers and senders have come to their queues."""
         with redis.Redis.from_url(self.places.redis_url, retry=None) as client:
-            waiting = [part for client_ in client.client_list() if (part := client_["cmd"]) == "brpop"]
+            waiting = [other for other in client.client_list() if other["cmd"] == "brpop"]
         return len(waiting) >= 2 * COPIES

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
-from types import SimpleNamespace
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.sessions.models import Session
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
@@ -61,8 +61,9 @@ def session_in(cookies: str) -> str:
 
 def admit_by_session(key: str) -> Admitted | None:
     """None when nobody is signed in with it."""
-    store = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    user = get_user(SimpleNamespace(session=store))
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    user = get_user(request)
     return Admitted(_people([user.pk])[str(user.pk)], session=key) if user.is_authenticated else None
 
 

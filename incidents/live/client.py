@@ -79,7 +79,7 @@ class LiveClient:
             pinging.cancel()
 
     async def _heed(self, message: dict[str, Any], socket: websockets.ClientConnection) -> None:
-        room, cursor = message.get("room"), message.get("cursor")
+        room, cursor = message.get("room", ""), message.get("cursor")
         match message["type"]:
             case "event" | "reset" | "subscribed" if cursor:
                 self.cursors[room] = cursor

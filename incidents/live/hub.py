@@ -6,7 +6,7 @@ it reads every second. What is told to several connections is made once.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -110,12 +110,6 @@ class Hub:
         """Up to here, everything has been told."""
         return Cursor(self.epoch, self.position)
 
-    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Do something with the database that would hold up the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, _with_database, work, arguments
-        )
-
     async def catch_up(self) -> None:
         """Return when everything that is committed now has been told. Raises psycopg.Error and TimeoutError."""
         done = asyncio.get_running_loop().create_future()
@@ -155,8 +149,9 @@ class Hub:
         """Tell what has been committed since the last time."""
         while True:
             async with self._reading, asyncio.timeout(READ_TIMEOUT_SECONDS):
-                page = await self.log.read(self.epoch, self.position)
-            if page.epoch != self.epoch or self.position < page.floor or self._has_hole(page):
+                after = self.position
+                page = await self.log.read(self.epoch, after)
+            if page.epoch != self.epoch or after < page.floor or self._has_hole(page, after):
                 self._start_over(page)
                 return
             for number, event in enumerate(page.events, 1):
@@ -166,14 +161,14 @@ class Hub:
             if len(page.events) < BATCH:
                 return
 
-    def _has_hole(self, page: Page) -> bool:
+    def _has_hole(self, page: Page, after: int) -> bool:
         """There is none, unless somebody has removed rows by hand."""
-        return bool(page.events) and (
-            page.events[0].position != self.position + 1
-            or page.events[-1].position != self.position + len(page.events)
-        )
+        positions = [event.position for event in page.events]
+        return positions != list(range(after + 1, after + 1 + len(positions)))
 
     def _tell(self, event: Event) -> None:
+        if event.position <= self.position:  # it was heard while the log was read, or the other way round
+            return
         self.position = event.position
         for room in event.rooms():
             if sockets := self.rooms.get(room):
@@ -211,7 +206,7 @@ class Hub:
     def _hear(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "live.wake":
-                self._news.set()
+                self._hear_news(message.get("epoch", ""), message.get("events", ()))
                 self._count(message, message["number"])
             case "live.tell":
                 self._count(message, message["number"] - 1)
@@ -221,6 +216,16 @@ class Hub:
                     self._hear_counter(rooms, kind, data)
             case "live.presence":
                 self.presence.hear(message)
+
+    def _hear_news(self, epoch: str, events: Sequence[Sequence[Any]]) -> None:
+        """Tell events at once if they are the next ones; read the log if there is a hole before them, or no events."""
+        if not events or epoch != self.epoch or events[0][0] > self.position + 1:
+            self._news.set()
+            return
+        for event in events:
+            self._tell(Event(*event))
+        global reached
+        reached = self.cursor
 
     def _count(self, message: dict[str, Any], expected: int) -> None:
         sender = message["from"]

@@ -25,6 +25,7 @@ IDLE_SECONDS = 5.0
 NOT_OURS = frozenset({"context", "cursor_factory", "pool"})
 
 READ = "SELECT * FROM incidents_live_read(%s, %s, %s)"
+NEWS = "SELECT * FROM incidents_live_news(%s)"
 MISSED = """
 WITH h AS MATERIALIZED (SELECT epoch, position, floor FROM incidents_live_at())
 SELECT h.epoch, h.position, h.floor, e.*
@@ -111,6 +112,13 @@ class LogReader:
     async def read(self, epoch: str, after: int) -> Page:
         """At most BATCH events after a position, if that is of this epoch; none otherwise. Raises psycopg.Error."""
         return _page(await self._fetch(READ, [epoch, after, BATCH]))
+
+    async def news(self, most: int) -> Page:
+        """Give places to at most so many events, and return those. Raises psycopg.Error.
+
+        Others that have been committed may have had theirs from somebody else: whoever reads has to look for holes.
+        """
+        return _page(await self._fetch(NEWS, [most]))
 
     async def missed(self, rooms: list[str], after: int, until: int, most: int) -> Page:
         """At most so many events of the rooms after a position until another, in order. Raises psycopg.Error.

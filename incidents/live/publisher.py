@@ -1,7 +1,7 @@
-"""From any process to the web processes, over the channel layer: that there is news, and alerts' counters.
+"""From any process to the web processes, over the channel layer: what was committed, and alerts' counters.
 
-What must not be lost is in PostgreSQL before anything is sent here (incidents.live.log): a lost wake-up costs a
-second. Counters are told here only, so what is lost of them is noticed by the numbers that messages carry, and said.
+What must not be lost is in PostgreSQL before anything is sent here (incidents.live.log): events are given their
+places there and sent with them, so whoever misses some sees a hole and reads them there. Counters are told here only, so what is lost of them is noticed by the numbers that messages carry, and said.
 """
 
 import asyncio
@@ -16,12 +16,15 @@ from channels.layers import get_channel_layer
 from incidents.enums import Severity
 from openalert.ids import uuid7
 
+from .log import LogReader
+
 logger = logging.getLogger(__name__)
 
 GROUP = "live"  # every web process with open pages is in it
 PUBLISH_TIMEOUT_SECONDS = 5
 MAX_WAITING = 10_000
 SOON_SECONDS = 1.0
+NEWS_IN_MESSAGE = 100
 # A message stays well below what is comfortable for Redis.
 COUNTERS_IN_MESSAGE = 200
 
@@ -48,6 +51,7 @@ class Publisher:
         self._counters_lock = threading.Lock()
         self._counters: dict[str, Counter] = {}
         self._dropped = 0
+        self._log = LogReader()
 
     def wake(self) -> None:
         """Tell the web processes that something was committed. Returns at once and never raises for Redis' sake."""
@@ -87,6 +91,15 @@ class Publisher:
             except TimeoutError:
                 logger.warning("live messages were dropped at exit: Redis did not take them")
 
+    def close(self) -> None:
+        """Let go of the database; the next wake-up finds its way to it again."""
+        if self._pid == os.getpid():
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(PUBLISH_TIMEOUT_SECONDS)
+
+    async def _close(self) -> None:
+        await self._queue.join()
+        self._log.close()
+
     def _send_counters(self) -> None:
         with self._counters_lock:
             due, self._counters = list(self._counters.values()), {}
@@ -117,6 +130,7 @@ class Publisher:
             self._queue = asyncio.Queue(MAX_WAITING)
             self._pid = os.getpid()
             self._name, self._number, self._wake_waits = str(uuid7()), 0, False
+            self._log = LogReader()
             threading.Thread(target=self._run, name="live-publisher", daemon=True).start()
             atexit.register(self.flush)
 
@@ -130,11 +144,23 @@ class Publisher:
             message = await self._queue.get()
             if message["type"] == "live.wake":
                 self._wake_waits = False  # what is committed from here on needs another
+                message = await self._with_news(message)
             try:
-                await asyncio.wait_for(layer.group_send(GROUP, message), PUBLISH_TIMEOUT_SECONDS)
+                async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
+                    await layer.group_send(GROUP, message)
             except Exception as error:  # whatever Redis' client raises: nobody is there to catch it
                 logger.warning("a live message was lost: %r", error)
             self._queue.task_done()
+
+    async def _with_news(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The wake-up with what was committed, if that had no places yet; without, the web processes read by themselves."""
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
+                page = await self._log.news(NEWS_IN_MESSAGE)
+        except Exception as error:  # the database is away, in one way or another
+            logger.warning("live events cannot be read: %r", error)
+            return message
+        return {**message, "epoch": page.epoch, "events": page.events}
 
 
 publisher = Publisher()

@@ -51,6 +51,7 @@ class Socket:
         self.timer: asyncio.TimerHandle | None = None
         self.rooms: set[str] = set()
         self.here: frozenset[str] | set[str] = frozenset()  # incidents' rooms that the person looks at
+        self.joins_teams = False  # those, too, that the person comes to belong to
         self.is_closed = False
         self.on_behind = on_behind
         self._send = send

@@ -99,6 +99,28 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION incidents_live_news(most integer)
+RETURNS TABLE (
+    epoch text, head bigint, floor bigint, "position" bigint, kind text, entry_id bigint,
+    incident text, service text, team text, "user" text, data text
+)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    placed integer;
+BEGIN
+    IF EXISTS (SELECT FROM incidents_liveevent WHERE position IS NULL) THEN
+        placed := incidents_live_place(most);
+        RETURN QUERY
+        SELECT h.epoch, h.position, h.floor, e.position, e.kind::text, e.entry_id, e.incident_id::text,
+            e.service_id::text, e.team_id::text, e.user_id::text, e.data::text
+        FROM incidents_live_at() AS h
+        JOIN incidents_liveevent e ON e.position > h.position - placed
+        ORDER BY e.position;
+    END IF;
+END
+$$;
+
 CREATE FUNCTION incidents_live_prune(keep interval) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     last bigint;
@@ -115,6 +137,7 @@ $$;
 """
 DROP = """
 DROP FUNCTION incidents_live_prune(interval);
+DROP FUNCTION incidents_live_news(integer);
 DROP FUNCTION incidents_live_read(text, bigint, integer);
 DROP FUNCTION incidents_live_at();
 DROP FUNCTION incidents_live_place(integer);

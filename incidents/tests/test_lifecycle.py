@@ -177,6 +177,8 @@ def test_every_kind_of_entry_has_a_sentence(kind):
         "text": "x",
         "ends": 6,
         "quiet_minutes": 10,
+        "minutes": 30,
+        "words": "the working hours",
     }
     entry = timeline.entry(Incident(), kind, actor=SYSTEM, **data)
     assert timeline.sentence(entry).strip()

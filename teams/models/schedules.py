@@ -4,8 +4,8 @@ What has been stays true: a layer is not changed but replaced by a newer version
 """
 
 import zoneinfo
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from uuid import UUID
@@ -33,9 +33,9 @@ class Rows:
 
     start: datetime | None = None
     end: datetime | None = None
-    layers: list["Layer"] = field(default_factory=list)
-    overrides: list["Override"] = field(default_factory=list)
-    fallbacks: list["Fallback"] = field(default_factory=list)
+    layers: Sequence["Layer"] = ()
+    overrides: Sequence["Override"] = ()
+    fallbacks: Sequence["Fallback"] = ()
 
     def cover(self, start: datetime, end: datetime) -> bool:
         return (self.start is None or self.start <= start) and (self.end is None or end <= self.end)
