@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from incidents.enums import Urgency
 from openalert.words import listed
@@ -20,9 +21,10 @@ def ensure_default_methods(user: User) -> None:
     """
     if ContactMethod.objects.filter(user=user).exists():
         return
+    now = timezone.now()
     methods = [
-        ContactMethod(user=user, channel=Channel.IN_APP),
-        ContactMethod(user=user, channel=Channel.EMAIL, address=user.email),
+        ContactMethod(user=user, channel=Channel.IN_APP, verified_at=now),
+        ContactMethod(user=user, channel=Channel.EMAIL, address=user.email, verified_at=now),
     ]
     with transaction.atomic():
         ContactMethod.objects.bulk_create(methods, ignore_conflicts=True)
@@ -40,7 +42,8 @@ def rules_for(users: Iterable[User], urgency: Urgency) -> dict[UUID, list[Notifi
     """The rules by which each person is to be reached now, by the person's id.
 
     Somebody with working methods but without a rule for this urgency is reached by all of them at once:
-    silence must be asked for by switching the methods off. Those who did that are not in the result.
+    silence must be asked for by switching the methods off. Those who did that, and whose others are not
+    verified, are not in the result.
     """
     users = list(users)
     methods = _methods_by_user(users)
@@ -50,7 +53,7 @@ def rules_for(users: Iterable[User], urgency: Urgency) -> dict[UUID, list[Notifi
     methods |= _methods_by_user(user for user in users if user.pk not in methods)
     rules: dict[UUID, list[NotificationRule]] = {}
     for rule in NotificationRule.objects.filter(
-        user__in=users, urgency=urgency, contact_method__is_enabled=True
+        user__in=users, urgency=urgency, contact_method__in=ContactMethod.objects.usable()
     ).select_related("contact_method"):
         rules.setdefault(rule.user_id, []).append(rule)
     for user in users:
@@ -58,7 +61,7 @@ def rules_for(users: Iterable[User], urgency: Urgency) -> dict[UUID, list[Notifi
             at_once = [
                 NotificationRule(user=user, urgency=urgency, contact_method=method)
                 for method in methods.get(user.pk, [])
-                if method.is_enabled
+                if method.is_usable
             ]
             if at_once:
                 rules[user.pk] = at_once
@@ -74,7 +77,9 @@ def _methods_by_user(users: Iterable[User]) -> dict[UUID, list[ContactMethod]]:
 
 @transaction.atomic
 def add_method(method: ContactMethod) -> None:
-    """Save a new, validated contact method, to be used at once for both urgencies until its owner says otherwise."""
+    """Save a new, validated contact method, to be used at once for both urgencies until its owner says otherwise;
+    where a code is needed, once that was typed in."""
+    method.settle_verification(now=timezone.now())
     method.save(force_insert=True)
     for urgency in Urgency:
         set_rule(user=method.user, urgency=urgency, method=method, delay_minutes=0)
@@ -107,7 +112,7 @@ def in_words(rules: Iterable[NotificationRule]) -> str:
         method = rule.contact_method
         phrase = Channel(method.channel).phrase
         by_delay.setdefault(rule.delay_minutes, []).append(
-            f"{phrase} to {method.label or method.address}" if method.address else phrase
+            f"{phrase} to {method.label or method.shown_address}" if method.address else phrase
         )
     parts = (
         f"{f'after {delay} min' if delay else 'at once'}: {listed(ways)}" for delay, ways in by_delay.items()

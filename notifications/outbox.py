@@ -22,7 +22,7 @@ from teams.models import User
 
 from . import backoff, contacts, messages
 from .enums import UNFINISHED, AttemptStatus, Channel, NotificationStatus, Purpose
-from .exceptions import ContactMethodDisabled, DeliveryError
+from .exceptions import ContactMethodDisabled, ContactMethodUnverified, DeliveryError, TransportOff
 from .models import ContactMethod, DeliveryAttempt, Notification
 from .transports import TRANSPORTS
 
@@ -88,14 +88,26 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
     return unreachable
 
 
-@transaction.atomic
 def send_test(*, user: User, contact_method: ContactMethod) -> Notification:
-    """Send a test page by one of the person's own methods. Raises ContactMethodDisabled."""
+    """Send a test page by one of the person's own methods.
+
+    Raises ContactMethodDisabled, ContactMethodUnverified and TransportOff.
+    """
     if not contact_method.is_enabled:
         raise ContactMethodDisabled
+    if not contact_method.is_verified:
+        raise ContactMethodUnverified
+    return send_now(user=user, contact_method=contact_method, purpose=Purpose.TEST)
+
+
+@transaction.atomic
+def send_now(*, user: User, contact_method: ContactMethod, purpose: Purpose) -> Notification:
+    """Send what is about no incident, at once. Raises TransportOff."""
+    if why_off := TRANSPORTS[Channel(contact_method.channel)].why_off():
+        raise TransportOff(f"{contact_method.get_channel_display()} is off in this installation. {why_off}")
     now = timezone.now()
     notification = Notification.objects.create(
-        purpose=Purpose.TEST,
+        purpose=purpose,
         user=user,
         contact_method=contact_method,
         channel=contact_method.channel,
@@ -165,7 +177,7 @@ def _lease(notification_id: UUID) -> DeliveryAttempt | None:
     now = timezone.now()
     notification = (
         Notification.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("user", "incident__service")
+        .select_related("user", "contact_method", "incident__service")
         .filter(pk=notification_id, status__in=UNFINISHED, due_at__lte=now)
         .first()
     )
@@ -205,7 +217,10 @@ def _finish(
     attempt.status = AttemptStatus.FAILED if error else AttemptStatus.SENT
     attempt.finished_at = now
     attempt.provider_id, attempt.error, attempt.is_permanent = provider_id[:255], error, permanent
-    attempt.save()
+    # The provider may have told what became of the message before this: its receipt is not ours to overwrite.
+    attempt.save(
+        update_fields=["status", "finished_at", "provider_id", "error", "is_permanent", "updated_at"]
+    )
     notification = (
         Notification.objects.select_for_update(of=("self",))
         .select_related("user", "incident__service")

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from . import outbox
+from . import chat, outbox
 
 
 @shared_task
@@ -17,3 +17,9 @@ def deliver(notification_id: str) -> None:
 def sweep() -> None:
     """Every second: wake what is due."""
     outbox.sweep()
+
+
+@shared_task
+def tell_slack(response_url: str, answer: str) -> None:
+    """Put the words of an answer where a button was pressed. Being lost leaves the old message there."""
+    chat.tell_slack(response_url, answer)

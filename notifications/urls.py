@@ -1,8 +1,9 @@
-from django.urls import path
+from django.urls import include, path
 
 from . import fragments, mailbox_views, views
 
 urlpatterns = [
+    path("", include("notifications.hooks.urls")),
     path("incidents/<int:number>/pages/", fragments.incident_pages, name="incident-pages"),
     path("me/", views.me, name="me"),
     path("me/methods/", views.add_method, name="method-new"),

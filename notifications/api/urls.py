@@ -14,5 +14,6 @@ urlpatterns = [
         viewsets.IncidentNotificationsView.as_view(),
         name="incident-notifications",
     ),
+    path("push-subscriptions", viewsets.PushSubscriptionView.as_view(), name="push-subscriptions"),
     path("", include(router.urls)),
 ]

@@ -11,13 +11,14 @@ from teams.tests.factories import UserFactory
 
 
 class ContactMethodFactory(factory.django.DjangoModelFactory):
-    """An email address of its own; `channel=Channel.IN_APP` has none."""
+    """A verified email address of its own; `channel=Channel.IN_APP` has none."""
 
     class Meta:
         model = ContactMethod
 
     user = factory.SubFactory(UserFactory)
     channel = Channel.EMAIL
+    verified_at = factory.LazyFunction(timezone.now)
 
     @factory.lazy_attribute_sequence
     def address(self, n):

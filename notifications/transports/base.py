@@ -1,15 +1,21 @@
 """What a transport is: it hands a message over, or raises a DeliveryError that knows if it is permanent."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
+from notifications.exceptions import DeliveryError
 from teams.models import User
 
 
 @dataclass(frozen=True)
 class Message:
-    """A notification, rendered. `subject` is one line; `html` may be empty; `href` is absolute."""
+    """A notification, rendered for its channel. `subject` is one line; `html` may be empty; `href` is absolute.
+
+    `facts` are names and values for cards; `answers` says at what address each action is taken (of actions that
+    the channel can carry as links); `keys` are the contact method's own, for what is encrypted.
+    """
 
     notification_id: UUID
     user: User
@@ -19,13 +25,23 @@ class Message:
     html: str
     href: str
     severity: str
+    facts: tuple[tuple[str, str], ...] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    is_page: bool = False
 
 
 class Transport(Protocol):
-    """`account` names whose limits and failures count together, like “smtp” or “twilio”."""
+    """`account` names whose limits and failures count together, like “smtp” or “twilio”.
 
-    account: str
-    can_be_answered: bool
+    `can_be_answered`: whether an incident can be acknowledged from where the message arrives.
+    """
+
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def can_be_answered(self) -> bool: ...
 
     def is_configured(self) -> bool:
         """Whether this installation can use it; it is off without its credentials."""
@@ -41,3 +57,9 @@ class Transport(Protocol):
         Blocks at most as long as the outbox's lease. Raises DeliveryError.
         """
         ...
+
+
+def require_on(transport: Transport) -> None:
+    """Raises DeliveryError when the installation cannot use it: trying again is no use, another way may work."""
+    if why_off := transport.why_off():
+        raise DeliveryError(f"this way is off in this installation. {why_off}", permanent=True)

@@ -1,0 +1,88 @@
+"""Outgoing webhooks: who is told of incidents' events, and the outbox and log of what was told."""
+
+from datetime import datetime
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from incidents.models import Incident
+from notifications.enums import WebhookDeliveryStatus, WebhookEvent, WebhookFormat
+from openalert.base import BaseModel
+from teams.models import Team
+
+UNSENT = (WebhookDeliveryStatus.PENDING, WebhookDeliveryStatus.SENDING)
+
+
+class Webhook(BaseModel):
+    """An address that is told of what happens to a team's incidents.
+
+    After a rotation the old secret signs too until `previous_secret_until`, so that a receiver can change over.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="webhooks")
+    name = models.CharField(max_length=120)
+    url = models.URLField(max_length=2048)
+    format = models.CharField(max_length=16, choices=WebhookFormat, default=WebhookFormat.OPENALERT)
+    events = ArrayField(
+        models.CharField(max_length=32, choices=WebhookEvent.of_incidents()),
+        default=list,
+        blank=True,
+        help_text="Which events are told; none named: all.",
+    )
+    is_enabled = models.BooleanField(default=True)
+    secret = models.CharField(max_length=80, editable=False)
+    previous_secret = models.CharField(max_length=80, blank=True, editable=False)
+    previous_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
+    disabled_reason = models.CharField(max_length=255, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["team__name", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def secrets_at(self, now: datetime) -> list[str]:
+        """Those that sign now, the newest first."""
+        is_changing = self.previous_secret_until is not None and now < self.previous_secret_until
+        return [self.secret, self.previous_secret] if is_changing else [self.secret]
+
+
+class WebhookDelivery(BaseModel):
+    """One event for one webhook: a row of the outbox, and afterwards of the log. Written by notifications.webhooks.
+
+    The body is kept as it was sent. A replay is a new row with the same event id, by which a receiver knows it.
+    """
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    incident = models.ForeignKey(Incident, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    event = models.CharField(max_length=32, choices=WebhookEvent)
+    event_id = models.UUIDField(editable=False)
+    body = models.JSONField()
+    status = models.CharField(
+        max_length=16, choices=WebhookDeliveryStatus, default=WebhookDeliveryStatus.PENDING
+    )
+    due_at = models.DateTimeField(help_text="Not to be sent before.")
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    latency_seconds = models.FloatField(null=True, blank=True, help_text="Of the last attempt.")
+    response_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    response_text = models.CharField(max_length=1000, blank=True, help_text="How the last answer begins.")
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name_plural = "webhook deliveries"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=WebhookDeliveryStatus.values), name="webhook_delivery_status_known"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(status__in=UNSENT), name="webhook_delivery_due"),
+            models.Index(fields=["webhook", "-created_at"], name="webhook_delivery_log"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} to {self.webhook}"
