@@ -38,7 +38,9 @@ def register(
         method.save(update_fields=["keys", "updated_at"])
         return method, False
     if ContactMethod.objects.filter(user=user, channel=Channel.WEB_PUSH).count() >= MOST_BROWSERS:
-        raise ValidationError({"endpoint": ["These are many browsers: remove one that you no longer use first."]})
+        raise ValidationError(
+            {"endpoint": ["These are many browsers: remove one that you no longer use first."]}
+        )
     method = ContactMethod(
         user=user, channel=Channel.WEB_PUSH, address=endpoint, keys=keys, label=label.strip()[:80]
     )

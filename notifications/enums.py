@@ -65,6 +65,7 @@ class AttemptStatus(models.TextChoices):
 class Receipt(models.TextChoices):
     """What a provider tells of a message after it took it."""
 
+    NOTHING = "nothing", "Nothing told yet"
     PASSED_ON = "passed_on", "Passed on"
     RINGING = "ringing", "Ringing"
     DELIVERED = "delivered", "Delivered"
@@ -92,6 +93,7 @@ class Receipt(models.TextChoices):
 
 
 RECEIPT_RANKS = {
+    Receipt.NOTHING: 0,
     Receipt.PASSED_ON: 1,
     Receipt.RINGING: 2,
     Receipt.DELIVERED: 4,

@@ -55,7 +55,7 @@ def take(
     if attempt is None:
         logger.warning("%s told of a message %s that is not ours", notification.channel, provider_id)
         return False
-    if attempt.receipt and Receipt(attempt.receipt).rank >= receipt.rank:
+    if Receipt(attempt.receipt).rank >= receipt.rank:
         return False
     attempt.receipt, attempt.receipt_at, attempt.receipt_detail = receipt, timezone.now(), detail[:1000]
     attempt.save(update_fields=["receipt", "receipt_at", "receipt_detail", "updated_at"])

@@ -78,13 +78,13 @@ def take_text(*, channel: Channel, key: str, sender: str, text: str) -> Reply:
     action, numbers = parse(text)
     if action is None:
         return _finish(reply, user, None, Result(ReplyOutcome.UNCLEAR, HELP))
-    incidents, missing = _named(user, numbers) if numbers else _meant(user, channel, sender, action)
-    # By id, as every lock on incidents is taken.
-    results = [
-        answer_about(incident, action, user=user, via=VIA[channel])
-        for incident in sorted(incidents, key=_by_id)
-    ]
-    results += missing
+    incidents, others = _named(user, numbers) if numbers else _meant(user, channel, sender, action)
+    # Acted on by id, as every lock on incidents is taken; told in the order that was asked for.
+    done = {
+        incident.number: answer_about(incident, action, user=user, via=VIA[channel])
+        for incident in sorted(incidents, key=lambda incident: str(incident.pk))
+    }
+    results = [done[number] for number in numbers or done if number in done] + others
     first = next((result for result in results if result.outcome == ReplyOutcome.DONE), results[0])
     words = " ".join(result.words for result in results)
     return _finish(reply, user, action, Result(first.outcome, words, first.incident))
@@ -226,10 +226,6 @@ def _meant(user: User, channel: Channel, sender: str, action: Action) -> tuple[l
     if not paged:
         return [], [Result(ReplyOutcome.UNCLEAR, f"You were paged about nothing here. {HELP}")]
     return (waiting or paged)[:1], []
-
-
-def _by_id(incident: Incident) -> str:
-    return str(incident.pk)
 
 
 def _begin(channel: Channel, key: str, sender: str, text: str) -> tuple[Reply, bool]:

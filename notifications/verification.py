@@ -9,16 +9,18 @@ from django.utils.crypto import constant_time_compare
 
 from . import outbox
 from .codes import code_of
-from .enums import Purpose
+from .enums import Channel, Purpose
 from .exceptions import (
     CodeExpired,
     ContactMethodDisabled,
     ContactMethodVerified,
     TooManyCodes,
     TooManyTries,
+    TransportOff,
     WrongCode,
 )
 from .models import ContactMethod, Notification, Verification
+from .transports import TRANSPORTS
 
 CODE_AGE = timedelta(minutes=10)
 MOST_TRIES = 5
@@ -32,13 +34,15 @@ LIMITED_SPAN = timedelta(hours=1)
 def send_code(method_id: UUID) -> Notification:
     """Send a new code by the method itself; older ones are void.
 
-    Raises ContactMethodVerified, ContactMethodDisabled, TooManyCodes and what outbox.send_test raises.
+    Raises ContactMethodVerified, ContactMethodDisabled, TransportOff and TooManyCodes.
     """
     method = ContactMethod.objects.select_for_update(of=("self",)).select_related("user").get(pk=method_id)
     if method.is_verified:
         raise ContactMethodVerified
     if not method.is_enabled:
         raise ContactMethodDisabled
+    if why_off := TRANSPORTS[Channel(method.channel)].why_off():
+        raise TransportOff(f"{method.get_channel_display()} is off in this installation. {why_off}")
     now = timezone.now()
     _limit(method, now)
     notification = outbox.send_now(user=method.user, contact_method=method, purpose=Purpose.VERIFICATION)

@@ -6,7 +6,13 @@ from rest_framework.relations import PrimaryKeyRelatedField
 
 from incidents.api.serializers import IncidentRefSerializer
 from notifications.enums import Channel
-from notifications.models import LONGEST_ADDRESS, ContactMethod, DeliveryAttempt, Notification, NotificationRule
+from notifications.models import (
+    LONGEST_ADDRESS,
+    ContactMethod,
+    DeliveryAttempt,
+    Notification,
+    NotificationRule,
+)
 from openalert.rest.serializers import ModelSerializer
 from teams.api.serializers import UserRefSerializer
 
@@ -28,7 +34,9 @@ class ContactMethodSerializer(OwnedSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("channel") == Channel.WEB_PUSH:
-            raise serializers.ValidationError({"channel": "A browser registers itself: see push-subscriptions."})
+            raise serializers.ValidationError(
+                {"channel": "A browser registers itself: see push-subscriptions."}
+            )
         return super().validate(attrs)
 
     def create(self, validated_data: dict[str, Any]) -> ContactMethod:

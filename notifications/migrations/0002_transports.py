@@ -258,8 +258,8 @@ class Migration(migrations.Migration):
             model_name="deliveryattempt",
             name="receipt",
             field=models.CharField(
-                blank=True,
                 choices=[
+                    ("nothing", "Nothing told yet"),
                     ("passed_on", "Passed on"),
                     ("ringing", "Ringing"),
                     ("delivered", "Delivered"),
@@ -270,6 +270,7 @@ class Migration(migrations.Migration):
                     ("bounced", "Bounced"),
                     ("unsubscribed", "Unsubscribed"),
                 ],
+                default="nothing",
                 help_text="What the provider told later.",
                 max_length=16,
             ),

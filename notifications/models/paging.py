@@ -224,7 +224,7 @@ class DeliveryAttempt(BaseModel):
         max_length=255, blank=True, help_text="The provider's name for the message."
     )
     receipt = models.CharField(
-        max_length=16, choices=Receipt, blank=True, help_text="What the provider told later."
+        max_length=16, choices=Receipt, default=Receipt.NOTHING, help_text="What the provider told later."
     )
     receipt_at = models.DateTimeField(null=True, blank=True)
     receipt_detail = models.TextField(blank=True)
