@@ -67,7 +67,8 @@ def _attempt(notification: Notification, provider_id: str) -> DeliveryAttempt | 
     """The attempt that made the message. The provider may be quicker than the commit of its answer."""
     attempts = list(notification.attempts.order_by("-number"))
     for attempt in attempts:
-        if provider_id and attempt.provider_id == provider_id:
+        # SendGrid tells its id with the server's behind it.
+        if attempt.provider_id and f"{provider_id}.".startswith(f"{attempt.provider_id}."):
             return attempt
     unnamed = (AttemptStatus.STARTED, AttemptStatus.ABANDONED)
     return next((a for a in attempts if a.status in unnamed and not a.provider_id), None)

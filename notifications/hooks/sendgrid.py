@@ -88,12 +88,10 @@ def _take(event: dict[str, Any]) -> None:
         return  # a mail that was not ours, or no page
     if receipt is None:
         return
-    # “<X-Message-Id>.<which server it went through>”
-    message_id = str(event.get("sg_message_id", "")).partition(".")[0]
     reason = str(event.get("reason") or event.get("response") or "")[:500]
     receipts.take(
         notification_id=notification_id,
-        provider_id=message_id,
+        provider_id=str(event.get("sg_message_id", "")),
         receipt=receipt,
         detail=reason if receipt.is_failure else "",
         breaks_method=_breaks_method(receipt, event, reason),
