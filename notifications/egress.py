@@ -29,6 +29,10 @@ class ForbiddenAddress(OSError):
     """The host is, or may be, inside our own network."""
 
 
+class TooSlow(OSError):
+    """The whole of it took longer than it may."""
+
+
 class _Guard:
     """The connections of one guarded block, to be cut off together."""
 
@@ -63,7 +67,10 @@ _guard: ContextVar[_Guard | None] = ContextVar("guard", default=None)
 
 @contextmanager
 def guarded(seconds: float | None = None) -> Iterator[None]:
-    """Only public addresses, and so many seconds in all (PROVIDER_TIMEOUT_SECONDS unless it is said)."""
+    """Only public addresses, and so many seconds in all (PROVIDER_TIMEOUT_SECONDS unless it is said).
+
+    Raises TooSlow, even when what came until the end looked like an answer.
+    """
     guard = _Guard()
     timer = threading.Timer(seconds or settings.PROVIDER_TIMEOUT_SECONDS, guard.cut)
     timer.daemon = True
@@ -75,6 +82,8 @@ def guarded(seconds: float | None = None) -> Iterator[None]:
         timer.cancel()
         _guard.reset(token)
         guard.close()
+    if guard.is_over:
+        raise TooSlow("the answer took too long")
 
 
 def session() -> requests.Session:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from requests.structures import CaseInsensitiveDict
+
 LOOPBACK = ["127.0.0.0/8"]
 
 
@@ -21,7 +23,7 @@ class Taken:
     method: str
     path: str
     query: str
-    headers: dict[str, str]
+    headers: CaseInsensitiveDict[str]
     body: bytes
 
     @property
@@ -69,6 +71,7 @@ class Provider:
         self.answers: list[Answer | type[Exception] | Callable[[Taken], Answer]] = []
         self.usual: Answer | type[Exception] | Callable[[Taken], Answer] = Answer()
         self.closing = threading.Event()
+        self.refused: list[BaseException] = []
         self._lock = threading.Lock()
         provider = self
 
@@ -93,7 +96,11 @@ class Provider:
         parts = urlsplit(handler.path)
         length = int(handler.headers.get("Content-Length") or 0)
         taken = Taken(
-            handler.command, parts.path, parts.query, dict(handler.headers.items()), handler.rfile.read(length)
+            handler.command,
+            parts.path,
+            parts.query,
+            CaseInsensitiveDict(handler.headers.items()),
+            handler.rfile.read(length),
         )
         with self._lock:
             self.taken.append(taken)
@@ -102,7 +109,11 @@ class Provider:
         if isinstance(answer, type):
             self._fail(handler, answer)
             return
-        made = answer if isinstance(answer, Answer) else answer(taken)
+        try:
+            made = answer if isinstance(answer, Answer) else answer(taken)
+        except BaseException as error:  # what it would not take fails the test, not only the request
+            self.refused.append(error)
+            raise
         handler.send_response(made.status)
         for name, value in {"Content-Length": str(len(made.body)), "Connection": "close", **made.headers}.items():
             handler.send_header(name, value)
@@ -138,3 +149,5 @@ def running_provider() -> Iterator[Provider]:
         yield provider
     finally:
         provider.close()
+    if provider.refused:
+        raise provider.refused[0]

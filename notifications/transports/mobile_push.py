@@ -1,6 +1,6 @@
 """Pages to a phone app by Firebase Cloud Messaging (FCM HTTP v1; Google: OAuth 2.0 for service accounts, RFC 7523)."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urljoin
 
@@ -64,7 +64,7 @@ def access_token(account: Credentials, session: requests.Session) -> str:
     """A new one shortly before the old one ends, for a signed JWT. Raises DeliveryError."""
     try:
         if not account.valid:
-            account.refresh(Request(session))
+            account.refresh(partial(Request(session), timeout=settings.PROVIDER_TIMEOUT_SECONDS))
     except GoogleAuthError as error:
         raise DeliveryError(f"FCM's token was not given: {str(error)[:300]}") from error
     return str(account.token)

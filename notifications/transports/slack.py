@@ -94,7 +94,8 @@ def _failure(error: SlackApiError) -> DeliveryError:
         return DeliveryError(words, breaks_method=True)
     if code in ("ratelimited", "rate_limited"):
         return DeliveryError(words, retry_after=http.pause(response.headers or {}) or http.USUAL_PAUSE)
-    return DeliveryError(words, permanent=bool(code) and code not in MAY_PASS)
+    # What is no word of Slack's came from something between us.
+    return DeliveryError(words, permanent=code.replace("_", "").isalnum() and code not in MAY_PASS)
 
 
 def escaped(text: str) -> str:
