@@ -101,6 +101,14 @@ def is_allowed(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
+def is_forbidden_literal(host: str) -> bool:
+    """Whether a host is spelt as an address that is not allowed. Names are looked up when they are called."""
+    try:
+        return not is_allowed(host)
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost" and not is_allowed("127.0.0.1")
+
+
 def _unwrapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if isinstance(ip, IPv4Address):
         return ip

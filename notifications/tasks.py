@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from . import chat, outbox
+from . import chat, outbox, webhooks
 
 
 @shared_task
@@ -23,3 +23,21 @@ def sweep() -> None:
 def tell_slack(response_url: str, answer: str) -> None:
     """Put the words of an answer where a button was pressed. Being lost leaves the old message there."""
     chat.tell_slack(response_url, answer)
+
+
+@shared_task
+def deliver_webhook(delivery_id: str) -> None:
+    """Call one webhook. Being lost or doubled is harmless: the row is the truth."""
+    webhooks.deliver(UUID(delivery_id))
+
+
+@shared_task
+def sweep_webhooks() -> None:
+    """Every other second: wake what is due."""
+    webhooks.sweep()
+
+
+@shared_task
+def remove_old_webhook_deliveries() -> None:
+    """Now and then: the log does not grow for ever."""
+    webhooks.remove_old()

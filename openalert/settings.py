@@ -141,7 +141,12 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "openalert"
 # A provider that hangs must not keep the tick from its second, so sending has workers of its own.
-CELERY_TASK_ROUTES = {"notifications.tasks.deliver": {"queue": "delivery"}}
+# Addresses that people gave us may all hang: they are not in the way of pages either.
+CELERY_TASK_ROUTES = {
+    "notifications.tasks.deliver": {"queue": "delivery"},
+    "notifications.tasks.deliver_webhook": {"queue": "webhooks"},
+    "notifications.tasks.tell_slack": {"queue": "webhooks"},
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = environment.worker_concurrency
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -178,6 +183,16 @@ CELERY_BEAT_SCHEDULE = {
     "old alerts": {
         "task": "alerts.tasks.remove_old_alerts",
         "schedule": timedelta(minutes=5),
+        "options": {"expires": 240},
+    },
+    "webhook sweep": {
+        "task": "notifications.tasks.sweep_webhooks",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 2},
+    },
+    "old webhook deliveries": {
+        "task": "notifications.tasks.remove_old_webhook_deliveries",
+        "schedule": timedelta(minutes=10),
         "options": {"expires": 240},
     },
     "outbox sweep": {
@@ -287,6 +302,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "contact-methods", "description": "How you are reached."},
         {"name": "push-subscriptions", "description": "Browsers that take push messages."},
         {"name": "notification-rules", "description": "By which method, and after how long."},
+        {"name": "webhooks", "description": "Addresses that are told of incidents' events."},
+        {"name": "webhook-deliveries", "description": "What webhooks were told."},
         {"name": "services", "description": "What teams run."},
         {"name": "service-dependencies", "description": "Which services need which."},
         {"name": "teams", "description": "Who owns things."},

@@ -23,7 +23,6 @@ from notifications.enums import (
 )
 from openalert.base import BaseModel
 
-
 LONGEST_ADDRESS = (
     2048  # a browser's push address, or a webhook's; short enough for the index that keeps it unique
 )

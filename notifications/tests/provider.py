@@ -115,7 +115,11 @@ class Provider:
             self.refused.append(error)
             raise
         handler.send_response(made.status)
-        for name, value in {"Content-Length": str(len(made.body)), "Connection": "close", **made.headers}.items():
+        for name, value in {
+            "Content-Length": str(len(made.body)),
+            "Connection": "close",
+            **made.headers,
+        }.items():
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(made.body)

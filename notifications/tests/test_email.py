@@ -96,7 +96,11 @@ def test_a_mail_has_both_forms_and_says_how_to_answer(smtp, page):
     message_id = send(page)
     [envelope] = smtp.mails
     mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
-    assert (envelope.rcpt_tos, mail["To"], mail["Message-ID"].strip()) == (["ana@example.org"], "ana@example.org", message_id)
+    assert (envelope.rcpt_tos, mail["To"], mail["Message-ID"].strip()) == (
+        ["ana@example.org"],
+        "ana@example.org",
+        message_id,
+    )
     assert mail["Subject"] == f"[HIGH] #{page.incident.number} Checkout errors <b>above</b> 5 %"
     assert mail["Auto-Submitted"] == "auto-generated"
     text, html = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
@@ -152,7 +156,11 @@ def test_a_mail_is_what_sendgrid_takes(sendgrid, page):
     assert TRANSPORTS[Channel.EMAIL].account == "sendgrid"
     assert send(page) == MESSAGE_ID
     [taken] = sendgrid.taken
-    assert (taken.method, taken.path, taken.headers["Authorization"]) == ("POST", "/v3/mail/send", "Bearer SG.key")
+    assert (taken.method, taken.path, taken.headers["Authorization"]) == (
+        "POST",
+        "/v3/mail/send",
+        "Bearer SG.key",
+    )
     body = taken.json
     message = render(page)
     assert body.pop("content") == [

@@ -176,7 +176,9 @@ def test_a_failure_of_the_push_service(push_service, page, answer, permanent, br
     assert "wpush" not in str(failure)  # the address is a secret
 
 
-@pytest.mark.parametrize("keys", [{}, {"p256dh": "x", "auth": "y"}, {"p256dh": url64(b"\4" + b"\0" * 64), "auth": "y"}])
+@pytest.mark.parametrize(
+    "keys", [{}, {"p256dh": "x", "auth": "y"}, {"p256dh": url64(b"\4" + b"\0" * 64), "auth": "y"}]
+)
 def test_a_browser_without_keys_is_given_up(push_service, page, keys):
     page.contact_method.keys = keys
     with pytest.raises(DeliveryError) as caught:
@@ -204,7 +206,13 @@ SUBSCRIPTIONS = "/api/v1/push-subscriptions"
 
 def subscription(browser, **changes):
     endpoint = "https://updates.push.services.example.org/wpush/v2/gAAA"
-    return {"endpoint": endpoint, "expirationTime": None, "keys": browser.keys, "label": "my phone", **changes}
+    return {
+        "endpoint": endpoint,
+        "expirationTime": None,
+        "keys": browser.keys,
+        "label": "my phone",
+        **changes,
+    }
 
 
 def test_everybody_registers_their_own_browser(cast, browser, push_service):
@@ -298,7 +306,10 @@ def google(web, settings, tmp_path):
         given = parse_qs(taken.body.decode())
         assert given["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
         claims = jwt.decode(
-            given["assertion"][0], key.public_key(), algorithms=["RS256"], audience="https://oauth2.googleapis.com/token"
+            given["assertion"][0],
+            key.public_key(),
+            algorithms=["RS256"],
+            audience="https://oauth2.googleapis.com/token",
         )
         assert (claims["iss"], claims["scope"]) == (account["client_email"], mobile_push.SCOPE)
         assert claims["exp"] - claims["iat"] <= 3600
@@ -333,7 +344,9 @@ def test_a_phone_gets_what_fcm_takes(google, on_a_phone):
 
 def fcm_error(status, code, **headers):
     detail = {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code}
-    return as_json({"error": {"code": status, "message": "why", "status": "X", "details": [detail]}}, status, **headers)
+    return as_json(
+        {"error": {"code": status, "message": "why", "status": "X", "details": [detail]}}, status, **headers
+    )
 
 
 @pytest.mark.parametrize(

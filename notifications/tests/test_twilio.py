@@ -75,7 +75,9 @@ def sms(db):
 @pytest.fixture
 def call(db):
     return make_page(
-        Channel.VOICE, incident__title="Disk <full> & failing", incident__service=ServiceFactory(name="Payments")
+        Channel.VOICE,
+        incident__title="Disk <full> & failing",
+        incident__service=ServiceFactory(name="Payments"),
     )
 
 
@@ -232,16 +234,22 @@ def test_the_person_answers_and_is_answered(twilio, sms):
     assert text_message(f"r{number}!", sid="SM2") == [f"Incident {number} resolved by you."]
 
 
-@pytest.mark.parametrize("body", ["ack", "4", "A", "Ack, on my way", " acknowledge. ", "ACK #{} please", "a{}", "4 {}"])
+@pytest.mark.parametrize(
+    "body", ["ack", "4", "A", "Ack, on my way", " acknowledge. ", "ACK #{} please", "a{}", "4 {}"]
+)
 def test_many_ways_to_acknowledge(twilio, sms, body):
     Notification.objects.update(status=NotificationStatus.SENT, sent_at=sms.created_at)
     number = sms.incident.number
     assert text_message(body.format(number)) == [f"Incident {number} acknowledged by you."]
 
 
-@pytest.mark.parametrize("body", ["", "hello", "42", "4444", "R2D2 is down", "💥", "\x00", "acknowledge" * 200])
+@pytest.mark.parametrize(
+    "body", ["", "hello", "42", "4444", "R2D2 is down", "💥", "\x00", "acknowledge" * 200]
+)
 def test_what_is_not_understood_is_helped_with_and_does_nothing(twilio, sms, body):
-    assert text_message(body) == ["Reply A 42 to acknowledge incident 42, R 42 to resolve it."] or body.startswith("R2")
+    assert text_message(body) == [
+        "Reply A 42 to acknowledge incident 42, R 42 to resolve it."
+    ] or body.startswith("R2")
     sms.incident.refresh_from_db()
     assert sms.incident.status == Status.OPEN
 
@@ -261,7 +269,9 @@ def test_who_was_first_is_told(twilio, sms, clock):
     lifecycle.resolve(incident_id=sms.incident.pk, actor=Actor.person(bo, via="web"))
     clock.advance(minutes=2, seconds=20)
     number = sms.incident.number
-    assert text_message(f"A {number}") == [f"Incident {number} is already resolved by Bo Lind, 2 minutes ago."]
+    assert text_message(f"A {number}") == [
+        f"Incident {number} is already resolved by Bo Lind, 2 minutes ago."
+    ]
     assert text_message(f"R {number}", sid="SM2") == [
         f"Incident {number} is already resolved by Bo Lind, 2 minutes ago."
     ]
@@ -308,7 +318,9 @@ def test_other_teams_incidents_do_not_exist(twilio, sms):
 
 def test_whoever_was_paged_may_answer_without_being_in_the_team(twilio, sms):
     sms.user.memberships.all().delete()
-    assert text_message(f"A {sms.incident.number}") == [f"Incident {sms.incident.number} acknowledged by you."]
+    assert text_message(f"A {sms.incident.number}") == [
+        f"Incident {sms.incident.number} acknowledged by you."
+    ]
 
 
 def test_a_bare_ack_is_not_guessed_when_several_wait(twilio, sms, clock):
@@ -334,7 +346,10 @@ def test_of_several_people_with_one_number_it_is_who_was_paged_last(twilio, sms,
     bo = ContactMethodFactory(user=UserFactory(name="Bo Lind"), channel=Channel.SMS, address=NUMBER).user
     assert text_message(f"A {sms.incident.number}") == []  # nobody was paged here: it could be either
     NotificationFactory(
-        user=bo, contact_method=bo.contact_methods.get(), incident=sms.incident, status=NotificationStatus.SENT
+        user=bo,
+        contact_method=bo.contact_methods.get(),
+        incident=sms.incident,
+        status=NotificationStatus.SENT,
     )
     text_message(f"A {sms.incident.number}", sid="SM2")
     sms.incident.refresh_from_db()
@@ -369,7 +384,13 @@ def test_only_twilio_is_listened_to(twilio, sms, sent):
         "twilio-call-keys": [sms.pk],
         "twilio-call-status": [sms.pk],
     }
-    form = {"From": NUMBER, "Body": f"A {sms.incident.number}", "MessageSid": "SM1", "Digits": "4", "CallSid": "CA1"}
+    form = {
+        "From": NUMBER,
+        "Body": f"A {sms.incident.number}",
+        "MessageSid": "SM1",
+        "Digits": "4",
+        "CallSid": "CA1",
+    }
     for name, arguments in paths.items():
         response = sent(reverse(name, args=arguments), form)
         assert (response.status_code, response.json()["errors"][0]["code"]) == (403, "bad_signature")
@@ -411,7 +432,10 @@ def test_a_call_says_what_is_wrong_and_waits_for_a_key(twilio, call):
     assert spoken(answer) == [words, words, "Goodbye."]
     for gather in answer.iter("Gather"):
         action = urlsplit(gather.attrib["action"])
-        assert (action.netloc, action.path) == ("alerts.example.org", reverse("twilio-call-keys", args=[call.pk]))
+        assert (action.netloc, action.path) == (
+            "alerts.example.org",
+            reverse("twilio-call-keys", args=[call.pk]),
+        )
         assert gather.attrib["numDigits"] == "1"
 
 
@@ -487,7 +511,9 @@ def message_status(page, status, **more):
 def sent(page):
     page.status, page.sent_at = NotificationStatus.SENT, page.created_at
     page.save()
-    return DeliveryAttemptFactory(notification=page, provider_id=SID if page.channel == Channel.SMS else CALL_SID)
+    return DeliveryAttemptFactory(
+        notification=page, provider_id=SID if page.channel == Channel.SMS else CALL_SID
+    )
 
 
 def test_a_delivered_message_is_told_once_whatever_the_order(twilio, sms, clock):
@@ -496,7 +522,11 @@ def test_a_delivered_message_is_told_once_whatever_the_order(twilio, sms, clock)
         message_status(sms, status)
     attempt.refresh_from_db()
     sms.refresh_from_db()
-    assert (attempt.receipt, attempt.receipt_at, sms.status) == (Receipt.DELIVERED, clock.now, NotificationStatus.SENT)
+    assert (attempt.receipt, attempt.receipt_at, sms.status) == (
+        Receipt.DELIVERED,
+        clock.now,
+        NotificationStatus.SENT,
+    )
     entry = sms.incident.timeline.get()
     assert (entry.kind, entry.data) == (
         Kind.PAGE_RECEIPT,
@@ -561,7 +591,11 @@ def test_a_receipt_that_is_quicker_than_our_commit_is_kept(twilio, clock, sms):
     finally:
         TRANSPORTS[Channel.SMS] = real
     attempt = sms.attempts.get()
-    assert (attempt.status, attempt.provider_id, attempt.receipt) == (AttemptStatus.SENT, SID, Receipt.DELIVERED)
+    assert (attempt.status, attempt.provider_id, attempt.receipt) == (
+        AttemptStatus.SENT,
+        SID,
+        Receipt.DELIVERED,
+    )
 
 
 def test_a_receipt_of_nothing_is_dropped(twilio, sms, caplog):

@@ -1,7 +1,6 @@
 """Pages in Slack, as messages with buttons by a bot (Slack: chat.postMessage). What the buttons send comes to
 notifications.hooks.slack."""
 
-import json
 import urllib.error
 from typing import Any
 from urllib.parse import urljoin
@@ -135,4 +134,4 @@ def blocks(message: Message) -> list[dict[str, Any]]:
 def told_blocks(blocks: Any, words: str) -> list[dict[str, Any]]:
     """The message with the answer in the place of its buttons."""
     kept = [block for block in blocks if isinstance(block, dict) and block.get("type") != "actions"]
-    return json.loads(json.dumps(kept))[:20] + [{"type": "section", "text": plain(words)}]
+    return [*kept[:20], {"type": "section", "text": plain(words)}]

@@ -13,7 +13,12 @@ from django.db import transaction
 
 from alerts.tests.factories import AlertFactory, ChangeFactory, RuleFactory
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
-from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
+from notifications.tests.factories import (
+    ContactMethodFactory,
+    NotificationFactory,
+    NotificationRuleFactory,
+    WebhookDeliveryFactory,
+)
 from openalert.ids import uuid7
 from teams.tests.cast import Cast
 from teams.tests.factories import (
@@ -68,6 +73,7 @@ def world(db):
     run = RunFactory(incident__service=service, policy=policy)
     alert = AlertFactory(incident=run.incident)
     schedule = ScheduleFactory(team=cast.team, on_call=[cast.manager, cast.responder])
+    delivery = WebhookDeliveryFactory(webhook__team=cast.team)
     cast.ids = {
         "alerts": alert,
         "changes": ChangeFactory(integration=alert.integration),
@@ -87,6 +93,8 @@ def world(db):
         "services": service,
         "teams": cast.team,
         "users": cast.manager,
+        "webhook-deliveries": delivery,
+        "webhooks": delivery.webhook,
     }
     return cast
 

@@ -13,7 +13,7 @@ from openalert.environment import read_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = ROOT / "docker-compose.yml"
-OURS = ("migrate", "web", "mail", "worker", "sender", "beat")
+OURS = ("migrate", "web", "mail", "worker", "sender", "courier", "beat")
 GIVEN = {
     "POSTGRES_PASSWORD": "pw0123456789",
     "SECRET_KEY": "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-",
