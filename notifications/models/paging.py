@@ -208,6 +208,12 @@ class Notification(BaseModel):
     def is_unfinished(self) -> bool:
         return self.status in UNFINISHED
 
+    @property
+    def receipt_words(self) -> str:
+        """What its provider told last, like “delivered”; "" while nothing was. Reads the attempts: prefetch them."""
+        told = [attempt for attempt in self.attempts.all() if attempt.receipt != Receipt.NOTHING]
+        return max(told, key=lambda attempt: attempt.number).get_receipt_display().lower() if told else ""
+
 
 class DeliveryAttempt(BaseModel):
     """One try at handing a notification to its transport: committed before the call, completed after."""

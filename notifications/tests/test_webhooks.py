@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from standardwebhooks.webhooks import Webhook as Verifier
@@ -425,9 +426,7 @@ def test_public_addresses_are_allowed(address):
 
 @pytest.fixture
 def cast(db):
-    from django.core.cache import cache
-
-    cache.clear()
+    cache.clear()  # the throttle counts there
     cast = Cast()
     cast.hook = WebhookFactory(team=cast.team)
     cast.delivery = WebhookDeliveryFactory(webhook=cast.hook)
