@@ -5,11 +5,11 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from incidents.enums import Urgency
+from incidents.enums import Severity, Urgency
 from teams.models import User
 
 from . import addresses
-from .enums import Channel
+from .enums import Channel, Purpose
 from .models import ContactMethod
 from .transports import TRANSPORTS
 
@@ -66,6 +66,22 @@ class CodeForm(forms.Form):
         label="Code",
         widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}),
     )
+
+
+class TextSampleForm(forms.Form):
+    """An incident that is none, to see what pages would say of it."""
+
+    DEFAULTS = {
+        "title": "Checkout errors above 5 % for 10 minutes",
+        "severity": Severity.CRITICAL,
+        "service": "Payments",
+        "purpose": Purpose.PAGE,
+    }
+
+    title = forms.CharField(max_length=1024)
+    severity = forms.TypedChoiceField(choices=Severity.choices, coerce=Severity)
+    service = forms.CharField(max_length=120)
+    purpose = forms.TypedChoiceField(choices=Purpose.choices, coerce=Purpose)
 
 
 class RuleForm(forms.Form):

@@ -134,11 +134,9 @@ def _take_receipt(pk: UUID, sid: str, receipt: Receipt, code: str) -> None:
 @signed_by_twilio
 def call(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What is said when the call is taken, as things stand by then."""
-    answer = VoiceResponse()
     notification = _notification(pk)
     if notification is None:
-        answer.hangup()
-        return _twiml(answer)
+        return _twiml(_hung_up())
     given = request.POST
     is_machine = given.get("AnsweredBy", "").startswith(MACHINES)
     if given.get("AnsweredBy"):
@@ -147,13 +145,18 @@ def call(request: HttpRequest, pk: UUID) -> HttpResponse:
             provider_id=given.get("CallSid", ""),
             receipt=Receipt.MACHINE if is_machine else Receipt.ANSWERED,
         )
-    words = messages.spoken(notification)
+    return _twiml(said(notification, is_machine=is_machine))
+
+
+def said(notification: Notification, *, is_machine: bool = False) -> VoiceResponse:
+    """What is said to whoever took the call; a machine is not asked for keys."""
+    answer, words = VoiceResponse(), messages.spoken(notification)
     if is_machine or notification.purpose != Purpose.PAGE:
         answer.say(words)
         answer.hangup()
     else:
         _ask(answer, notification, words)
-    return _twiml(answer)
+    return answer
 
 
 def _ask(answer: VoiceResponse, notification: Notification, words: str) -> None:
@@ -175,8 +178,7 @@ def call_keys(request: HttpRequest, pk: UUID) -> HttpResponse:
     answer = VoiceResponse()
     notification = _notification(pk)
     if notification is None or notification.incident is None:
-        answer.hangup()
-        return _twiml(answer)
+        return _twiml(_hung_up())
     digits, sid = request.POST.get("Digits", ""), request.POST.get("CallSid", "")
     action = replies.KEYS.get(digits)
     if action is None:
@@ -194,6 +196,12 @@ def call_keys(request: HttpRequest, pk: UUID) -> HttpResponse:
     answer.say(f"{reply.answer} {GOODBYE}")
     answer.hangup()
     return _twiml(answer)
+
+
+def _hung_up() -> VoiceResponse:
+    answer = VoiceResponse()
+    answer.hangup()
+    return answer
 
 
 def _notification(pk: UUID) -> Notification | None:
