@@ -2,7 +2,6 @@
 
 import unicodedata
 
-
 KEPT = "\n\t"
 NO_TEXT = ("Cc", "Cs", "Co", "Cn")
 # They turn the direction of what follows, and with it of our own words.

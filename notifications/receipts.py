@@ -87,11 +87,13 @@ def _follow(notification: Notification, receipt: Receipt, detail: str, breaks_me
     elif receipt in PASSING:
         rooms.publish_incident(incident, LIVE, notification_id=str(notification.pk))
     elif receipt.is_failure:
-        about = {"user": str(notification.user), "channel": channel.phrase, "error": words}
-        timeline.record(incident, Kind.PAGE_FAILED, **about)
+        timeline.record(
+            incident, Kind.PAGE_FAILED, user=str(notification.user), channel=channel.phrase, error=words
+        )
     else:
-        about = {"user": str(notification.user), "channel": channel.phrase, "receipt": words}
-        timeline.record(incident, Kind.PAGE_RECEIPT, **about)
+        timeline.record(
+            incident, Kind.PAGE_RECEIPT, user=str(notification.user), channel=channel.phrase, receipt=words
+        )
     if is_failed:
         signals.pages_undelivered.send(
             sender=Notification, notifications=[notification], breaks_method=breaks_method

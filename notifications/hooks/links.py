@@ -1,5 +1,7 @@
 """The page behind an answer link. To open it asks; its button, or a POST by our service worker, acts."""
 
+from collections.abc import Mapping
+from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -25,11 +27,7 @@ USED = "This link has been used."
 @require_http_methods(["GET", "HEAD", "POST"])
 def answer(request: HttpRequest, token: str) -> HttpResponse:
     link = answer_links.read(token)
-    page = link and (
-        Notification.objects.select_related("user", "incident__service")
-        .filter(pk=link.notification_id)
-        .first()
-    )
+    page = _page(link) if link else None
     if link is None or page is None or page.incident is None:
         words = "This link is not valid, or too old. Open the incident to answer it."
         return _told(request, {"outcome": "refused", "answer": words}, status=410)
@@ -38,11 +36,16 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
     return _answer_signed_in(request, link, page)
 
 
+def _page(link: AnswerLink) -> Notification | None:
+    pages = Notification.objects.select_related("user", "incident__service")
+    return pages.filter(pk=link.notification_id).first()
+
+
 @login_required
 @csrf_protect
 def _answer_signed_in(request: HttpRequest, link: AnswerLink, page: Notification) -> HttpResponse:
-    key = f"link:{page.pk}:{link.action}:{request.user.pk}"
-    return _answer(request, link, page, request.user, key=key)
+    user = cast(User, request.user)
+    return _answer(request, link, page, user, key=f"link:{page.pk}:{link.action}:{user.pk}")
 
 
 def _answer(
@@ -67,10 +70,10 @@ def _answer(
     return _told(request, told, status=403 if reply.outcome in FAILED else 200)
 
 
-def _told(request: HttpRequest, context: dict[str, object], status: int = 200) -> HttpResponse:
+def _told(request: HttpRequest, context: Mapping[str, object], status: int = 200) -> HttpResponse:
     if request.method == "POST" and request.accepts("application/json") and not request.accepts("text/html"):
         return JsonResponse({name: context[name] for name in ("outcome", "answer")}, status=status)
-    response = render(request, TEMPLATE, context, status=status)
+    response = render(request, TEMPLATE, dict(context), status=status)
     response.headers["Referrer-Policy"] = "no-referrer"  # the address is a secret
     response.headers["X-Robots-Tag"] = "noindex"
     return response

@@ -143,7 +143,7 @@ def test_an_alerts_words_are_words(channel):
     for part in (message.subject, message.text, message.html):
         assert not {"\x00", "\x07", "\x1b", "\ud800"} & set(part)
     assert "\n" not in message.subject and "\r" not in message.subject
-    assert "14" not in message.text.replace(str(page.incident.number), "")
+    assert channel == Channel.SMS or "{{ 7|add:7 }} {% debug %}" in message.text  # in an SMS it is cut off
     if channel == Channel.EMAIL:
         assert "<script" not in message.html and "</Say>" not in message.html
 

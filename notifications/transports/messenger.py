@@ -50,6 +50,8 @@ def service_at(address: str) -> apprise.NotifyBase:
         service = apprise.Apprise.instantiate(addresses.checked(Channel.APPRISE, address))
     except addresses.ValidationError as error:
         raise DeliveryError(" ".join(error.messages), breaks_method=True) from error
+    if service is None:
+        raise DeliveryError("Apprise cannot read this address", breaks_method=True)
     connecting, reading = http.timeouts()
     service.socket_connect_timeout, service.socket_read_timeout = connecting, reading
     service.verify_certificate = True

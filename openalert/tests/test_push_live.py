@@ -1,0 +1,80 @@
+"""A push message in a real browser: shown by our service worker, answered by its button."""
+
+import json
+
+import pytest
+
+from incidents.enums import Status
+from notifications.enums import Channel
+from notifications.messages import render
+from notifications.models import ContactMethod, Reply
+from notifications.tests.factories import NotificationFactory
+from notifications.transports import web_push
+from openalert.tests.browser import running_browser, sign_in
+from openalert.tests.programs import needs
+from openalert.tests.stack import eventually
+from teams.tests.factories import PASSWORD, MembershipFactory, UserFactory
+
+SHOWN = """async () => (await (await navigator.serviceWorker.ready).getNotifications()).map(
+    ({title, body, tag, actions}) => ({title, body, tag, actions: actions.map(({action}) => action)}))"""
+
+
+@pytest.mark.timeout(180)
+@needs("chromium")
+def test_a_page_is_shown_and_answered_in_a_browser(stack, monkeypatch, settings):
+    # Playwright's synchronous API runs an event loop in this thread; the ORM is used beside it, not in it.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    settings.SITE_URL = stack.url
+    ana = UserFactory(name="Ana Ruiz")
+    method = ContactMethod.objects.create(
+        user=ana,
+        channel=Channel.WEB_PUSH,
+        address="https://push.example.org/x",
+        keys={"p256dh": "x", "auth": "y"},
+    )
+    page_of_ana = NotificationFactory(user=ana, contact_method=method, incident__title="Disk full")
+    incident = page_of_ana.incident
+    MembershipFactory(team=incident.service.team, user=ana)
+    payload = web_push.payload(render(page_of_ana))
+
+    with running_browser() as browser:
+        context = browser.new_context()
+        context.grant_permissions(["notifications"], origin=stack.url)
+        page = context.new_page()
+        sign_in(page, stack.url, ana.email, PASSWORD)
+        page.goto(f"{stack.url}/me/")
+        cdp = context.new_cdp_session(page)
+        registrations: list[str] = []
+        cdp.on(
+            "ServiceWorker.workerRegistrationUpdated",
+            lambda event: registrations.extend(r["registrationId"] for r in event["registrations"]),
+        )
+        cdp.send("ServiceWorker.enable")
+        page.evaluate("navigator.serviceWorker.register('/service-worker.js')")
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        page.wait_for_timeout(300)
+        cdp.send(
+            "ServiceWorker.deliverPushMessage",
+            {"origin": stack.url, "registrationId": registrations[-1], "data": payload},
+        )
+        [shown] = eventually(lambda: page.evaluate(SHOWN), within=10, what="the notification")
+        assert shown == {
+            "title": f"[HIGH] #{incident.number} Disk full",
+            "body": f"{incident.service.name}: Disk full",
+            "tag": str(page_of_ana.pk),
+            "actions": ["acknowledge", "resolve"],
+        }
+
+        # What the worker does when a button of it is pressed: a POST without a session to the signed address.
+        address = json.loads(payload)["answers"]["acknowledge"]
+        words = page.evaluate(
+            """async (address) => {
+                const headers = {Accept: "application/json"};
+                return (await (await fetch(address, {method: "POST", headers, credentials: "omit"})).json()).answer;
+            }""",
+            address,
+        )
+        assert words == f"Incident {incident.number} acknowledged by you."
+    incident.refresh_from_db()
+    assert (incident.status, incident.acknowledged_by) == (Status.ACKNOWLEDGED, ana)
+    assert Reply.objects.get().channel == Channel.WEB_PUSH
