@@ -13,7 +13,6 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
@@ -259,7 +258,6 @@ def _mail_intake(reader: "Reader", port: int, domain: str) -> MailIntake:
 
 
 def _providers(reader: "Reader") -> Providers:
-    secret = partial(reader.read, secret=True)
     account = reader.read("TWILIO_ACCOUNT_SID", check_account_sid, ACCOUNT_SID_WANTED) or ""
     token = reader.given("TWILIO_AUTH_TOKEN")
     number = reader.read("TWILIO_FROM_NUMBER", check_phone_number, PHONE_NUMBER_WANTED) or ""
@@ -282,11 +280,16 @@ def _providers(reader: "Reader") -> Providers:
         voice_calls=voice_calls,
         phone_region=reader.read("PHONE_REGION", check_region, REGION_WANTED) or "",
         sendgrid_api_key=reader.given("SENDGRID_API_KEY"),
-        sendgrid_event_public_key=secret("SENDGRID_EVENT_PUBLIC_KEY", check_public_key, PUBLIC_KEY_WANTED)
+        sendgrid_event_public_key=reader.read(
+            "SENDGRID_EVENT_PUBLIC_KEY", check_public_key, PUBLIC_KEY_WANTED, secret=True
+        )
         or "",
         sendgrid_api_url=reader.read("SENDGRID_API_URL", check_site_url, API_URL_WANTED)
         or "https://api.sendgrid.com",
-        web_push_private_key=secret("WEB_PUSH_PRIVATE_KEY", check_vapid_key, VAPID_KEY_WANTED) or "",
+        web_push_private_key=reader.read(
+            "WEB_PUSH_PRIVATE_KEY", check_vapid_key, VAPID_KEY_WANTED, secret=True
+        )
+        or "",
         web_push_contact=reader.read("WEB_PUSH_CONTACT", check_contact, CONTACT_WANTED) or "",
         fcm_service_account_file=reader.read("FCM_SERVICE_ACCOUNT_FILE", check_service_account, FCM_WANTED)
         or "",

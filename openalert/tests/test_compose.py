@@ -67,7 +67,7 @@ def test_start_waits_for_what_it_needs(services):
         "pgbouncer": {"condition": "service_healthy"},
         "valkey": {"condition": "service_healthy"},
     }
-    assert [services[name]["depends_on"] for name in OURS[1:]] == [after_migration] * 5
+    assert [services[name]["depends_on"] for name in OURS[1:]] == [after_migration] * 6
 
 
 def test_pgbouncer_shares_connections_by_transaction(services):
