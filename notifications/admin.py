@@ -18,6 +18,7 @@ from openalert.admin_tools import RecordAdmin, RecordInline
 from openalert.exceptions import OpenAlertError
 
 from . import text_samples, webhooks
+from .enums import WebhookEvent
 from .forms import TextSampleForm
 from .hooks import twilio
 from .models import (
@@ -161,8 +162,18 @@ class ReplyAdmin(RecordAdmin):
     show_full_result_count = False
 
 
+class WebhookForm(forms.ModelForm):
+    events = forms.MultipleChoiceField(
+        choices=WebhookEvent.of_incidents(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Which events are told; none chosen: all.",
+    )
+
+
 @admin.register(Webhook)
 class WebhookAdmin(admin.ModelAdmin):
+    form = WebhookForm
     list_display = (
         "name",
         "team",

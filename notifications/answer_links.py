@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
-from .enums import Action, Channel, Purpose
+from .enums import ACTIONS_FOR, Action, Channel, Purpose
 from .models import Notification
 
 LINK_AGE = timedelta(days=7)
@@ -32,8 +32,8 @@ class AnswerLink:
 
 
 def links_for(notification: Notification) -> dict[str, str]:
-    """The address of each action, for pages by channels that carry links; empty for the rest."""
-    if notification.purpose != Purpose.PAGE or notification.channel not in PERSONAL + SHARED:
+    """The address of each action that answers it, for channels that carry links; empty for the rest."""
+    if notification.channel not in PERSONAL + SHARED:
         return {}
     is_personal = notification.channel in PERSONAL
     return {
@@ -41,7 +41,7 @@ def links_for(notification: Notification) -> dict[str, str]:
             settings.SITE_URL,
             reverse("answer", args=[sign(notification.pk, action, is_personal=is_personal)]),
         )
-        for action in Action
+        for action in ACTIONS_FOR[Purpose(notification.purpose)]
     }
 
 

@@ -113,6 +113,13 @@ class Action(models.TextChoices):
     RESOLVE = "resolve", "Resolve"
 
 
+ACTIONS_FOR: dict[Purpose, tuple[Action, ...]] = {
+    Purpose.PAGE: (Action.ACKNOWLEDGE, Action.RESOLVE),
+    Purpose.TEST: (Action.ACKNOWLEDGE,),  # to see that the answer arrives
+    Purpose.VERIFICATION: (),
+}
+
+
 class ReplyOutcome(models.TextChoices):
     DONE = "done", "Done"
     ALREADY = "already", "Already so"

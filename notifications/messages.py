@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from . import answer_links, sms_text
 from .codes import code_of
-from .enums import Channel, Purpose
+from .enums import ACTIONS_FOR, Channel, Purpose
 from .models import Notification
 from .plain import one_line
 from .transports import Message
@@ -49,6 +49,7 @@ def render(notification: Notification) -> Message:
         facts=_facts(notification),
         answers=context["answers"],
         keys=method.keys if method else {},
+        actions=ACTIONS_FOR[Purpose(notification.purpose)],
         is_page=notification.purpose == Purpose.PAGE,
     )
 

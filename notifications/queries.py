@@ -61,7 +61,8 @@ def last_tests(user: User, *, now: datetime) -> dict[UUID, Notification]:
         created_at__gte=now - TESTS_SHOWN_FOR,
     )
     return {
-        test.contact_method_id: test for test in tests.order_by("created_at").prefetch_related("attempts")
+        test.contact_method_id: test
+        for test in tests.order_by("created_at").prefetch_related("attempts", "replies")
     }
 
 

@@ -9,12 +9,13 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
-from incidents import lifecycle
+from incidents import lifecycle, rooms
 from incidents.enums import Kind, Status
 from incidents.models import Incident
 from incidents.timeline import Actor
@@ -44,6 +45,8 @@ COMMAND = re.compile(
 )
 HELP = "Reply A 42 to acknowledge incident 42, R 42 to resolve it."
 MOST_AT_ONCE = 20
+TEST_ANSWERED = "Your answer to the test page has arrived."
+TEST_ANSWERED_WITHIN = timedelta(minutes=10)
 UNKNOWN = "This sender belongs to nobody here: nothing was done."
 DONE: dict[Action, str] = {Action.ACKNOWLEDGE: "acknowledged", Action.RESOLVE: "resolved"}
 VIA: dict[Channel, str] = {
@@ -78,6 +81,8 @@ def take_text(*, channel: Channel, key: str, sender: str, text: str) -> Reply:
     action, numbers = parse(text)
     if action is None:
         return _finish(reply, user, None, Result(ReplyOutcome.UNCLEAR, HELP))
+    if not numbers and (test := _unanswered_test(user, sender)):
+        return _answer_test(reply, test, user, action)
     incidents, others = _named(user, numbers) if numbers else _meant(user, channel, sender, action)
     # Acted on by id, as every lock on incidents is taken; told in the order that was asked for.
     done = {
@@ -111,6 +116,8 @@ def take_action(
     if user is None or not user.is_active:
         return _stranger(reply), True
     page = Notification.objects.select_related("incident").filter(pk=notification_id).first()
+    if page is not None and page.purpose == Purpose.TEST and page.user_id == user.pk:
+        return _answer_test(reply, page, user, action), True
     if page is None or page.incident is None:
         result = Result(ReplyOutcome.REFUSED, "There is nothing to answer: the page is gone.")
         return _finish(reply, user, action, result), True
@@ -226,6 +233,26 @@ def _meant(user: User, channel: Channel, sender: str, action: Action) -> tuple[l
     if not paged:
         return [], [Result(ReplyOutcome.UNCLEAR, f"You were paged about nothing here. {HELP}")]
     return (waiting or paged)[:1], []
+
+
+def _unanswered_test(user: User, address: str) -> Notification | None:
+    """The test page that a bare “ack” answers: when it is the last that came to this address, a while ago at most."""
+    last = (
+        Notification.objects.filter(user=user, address=address, status=NotificationStatus.SENT)
+        .exclude(purpose=Purpose.VERIFICATION)
+        .order_by("-sent_at")
+        .first()
+    )
+    if last is None or last.purpose != Purpose.TEST or last.sent_at is None:
+        return None
+    is_news = timezone.now() - last.sent_at < TEST_ANSWERED_WITHIN
+    return last if is_news and not last.replies.exists() else None
+
+
+def _answer_test(reply: Reply, page: Notification, user: User, action: Action) -> Reply:
+    reply.notification = page
+    rooms.publish_to_user(user.pk, "notification.receipt", {"notification_id": str(page.pk)})
+    return _finish(reply, user, action, Result(ReplyOutcome.DONE, TEST_ANSWERED))
 
 
 def _begin(channel: Channel, key: str, sender: str, text: str) -> tuple[Reply, bool]:

@@ -55,7 +55,10 @@ CALL_RECEIPTS: dict[str, Receipt] = {
 MACHINES = ("machine", "fax")
 KEYS_WAIT_SECONDS = 8
 TIMES_SAID = 2
-WHICH_KEYS = "Press 4 to acknowledge. Press 6 to resolve. Press 0 to hear it again."
+WHICH_KEYS: dict[Purpose, str] = {
+    Purpose.PAGE: "Press 4 to acknowledge. Press 6 to resolve. Press 0 to hear it again.",
+    Purpose.TEST: "Press 4 to answer it. Press 0 to hear it again.",
+}
 GOODBYE = "Goodbye."
 
 View = Callable[..., HttpResponse]
@@ -151,7 +154,7 @@ def call(request: HttpRequest, pk: UUID) -> HttpResponse:
 def said(notification: Notification, *, is_machine: bool = False) -> VoiceResponse:
     """What is said to whoever took the call; a machine is not asked for keys."""
     answer, words = VoiceResponse(), messages.spoken(notification)
-    if is_machine or notification.purpose != Purpose.PAGE:
+    if is_machine or notification.purpose == Purpose.VERIFICATION:
         answer.say(words)
         answer.hangup()
     else:
@@ -168,7 +171,7 @@ def _ask(answer: VoiceResponse, notification: Notification, words: str) -> None:
             action=twilio_account.callback("twilio-call-keys", notification.pk),
             method="POST",
         )
-        gather.say(f"{words} {WHICH_KEYS}")
+        gather.say(f"{words} {WHICH_KEYS[Purpose(notification.purpose)]}")
     answer.say(GOODBYE)
     answer.hangup()
 
@@ -177,7 +180,7 @@ def _ask(answer: VoiceResponse, notification: Notification, words: str) -> None:
 def call_keys(request: HttpRequest, pk: UUID) -> HttpResponse:
     answer = VoiceResponse()
     notification = _notification(pk)
-    if notification is None or notification.incident is None:
+    if notification is None or notification.purpose == Purpose.VERIFICATION:
         return _twiml(_hung_up())
     digits, sid = request.POST.get("Digits", ""), request.POST.get("CallSid", "")
     action = replies.KEYS.get(digits)

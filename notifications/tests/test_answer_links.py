@@ -12,7 +12,7 @@ from incidents import lifecycle
 from incidents.enums import Kind, Status
 from incidents.timeline import Actor
 from notifications import answer_links
-from notifications.enums import Action, Channel
+from notifications.enums import Action, Channel, NotificationStatus, Purpose
 from notifications.models import Reply
 from openalert.ids import uuid7
 from teams.tests.factories import MembershipFactory, UserFactory
@@ -99,6 +99,18 @@ def test_a_link_that_is_changed_old_or_of_nothing_does_nothing(client, clock):
     clock.advance(days=7, seconds=1)
     assert client.get(good).status_code == client.post(good).status_code == 410
     assert status_of(page) == Status.OPEN
+
+
+def test_the_answer_to_a_test_page_is_seen_to_arrive(client, page):
+    page.purpose, page.incident, page.run_id = Purpose.TEST, None, None
+    page.status, page.sent_at = NotificationStatus.SENT, page.created_at
+    page.save()
+    client.force_login(page.user)
+    assert list(answer_links.links_for(page)) == ["acknowledge"]
+    assert "Answer the test page?" in client.get(link(page)).text
+    assert "answered" not in client.get("/me/").text
+    assert "Your answer to the test page has arrived." in client.post(link(page)).text
+    assert "Test sent, answered" in client.get("/me/").text
 
 
 def test_somebody_who_left_answers_nothing(client, page):

@@ -90,10 +90,13 @@ def test_a_message_has_buttons_and_no_markup_of_an_alerts(slack, page):
     ]
 
 
-def test_a_test_page_has_no_buttons(slack, page):
-    page.purpose, page.incident = Purpose.TEST, None
-    send(page)
-    assert [block["type"] for block in slack.taken[0].json["blocks"]] == ["header", "section"]
+def test_a_test_page_can_be_answered_and_a_code_cannot(slack, page):
+    page.incident = None
+    for page.purpose in (Purpose.TEST, Purpose.VERIFICATION):
+        send(page)
+    test, code = (taken.json["blocks"] for taken in slack.taken)
+    assert [block["type"] for block in code] == ["header", "section"]
+    assert [button["action_id"] for button in test[2]["elements"]] == ["acknowledge", "open"]
 
 
 def refused(error, **more):

@@ -189,7 +189,7 @@ def test_the_preview_shows_texts_states_and_sizes(client):
     path = reverse("admin:notifications_texts")
     page = client.get(path).text
     assert "Set TWILIO_ACCOUNT_SID" in page and "/hooks/twilio/sms/" in page
-    assert "units of GSM-7 · 1 segment" in page
+    assert "units of GSM-7 · 1 segment" in page and 'srcdoc="&lt;!doctype html&gt;' in page
     given = {"title": "<b>Привет</b>", "severity": "low", "service": "Search", "purpose": "page"}
     page = client.get(path, given).text
     assert "LOW #42 Search: &lt;b&gt;Привет" in page and "UCS-2" in page and "<b>Привет" not in page

@@ -336,6 +336,17 @@ def test_a_bare_ack_is_not_guessed_when_several_wait(twilio, sms, clock):
     assert text_message("ack", sid="SM3")[0].startswith("Incident ")
 
 
+def test_a_test_page_is_answered_when_it_came_last(twilio, clock, sms):
+    Notification.objects.update(status=NotificationStatus.SENT, sent_at=clock.now)
+    clock.advance(minutes=1)
+    test = outbox.send_test(user=sms.user, contact_method=sms.contact_method)
+    outbox.deliver(test.pk)
+    assert twilio.taken[0].fields["Body"].endswith("Reply A to see that your answer arrives.")
+    assert text_message("A") == ["Your answer to the test page has arrived."]
+    assert (test.replies.get().outcome, sms.incident.timeline.count()) == (ReplyOutcome.DONE, 0)
+    assert text_message("A", sid="SM2") == [f"Incident {sms.incident.number} acknowledged by you."]
+
+
 def test_nothing_was_paged_here(twilio, sms):
     assert text_message("ack") == [
         "You were paged about nothing here. Reply A 42 to acknowledge incident 42, R 42 to resolve it."
@@ -481,6 +492,15 @@ def test_a_code_is_spoken_in_digits(twilio, call):
     call.save()
     [words] = spoken(call_hook("twilio-call", call))
     assert words.count(", ") >= 10 and "Your code is: " in words
+
+
+def test_a_test_call_is_answered_by_a_key(twilio, call):
+    call.purpose, call.incident, call.run_id = Purpose.TEST, None, None
+    call.save()
+    assert "Press 4 to answer it." in spoken(call_hook("twilio-call", call))[0]
+    assert spoken(call_hook("twilio-call-keys", call, Digits="4")) == [
+        "Your answer to the test page has arrived. Goodbye."
+    ]
 
 
 def test_an_unknown_call_is_hung_up(twilio, sms):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
+from notifications.enums import Action
 from notifications.exceptions import DeliveryError
 from teams.models import User
 
@@ -13,8 +14,8 @@ from teams.models import User
 class Message:
     """A notification, rendered for its channel. `subject` is one line; `html` may be empty; `href` is absolute.
 
-    `facts` are names and values for cards; `answers` says at what address each action is taken (of actions that
-    the channel can carry as links); `keys` are the contact method's own, for what is encrypted.
+    `facts` are names and values for cards; `actions` are what it can be answered with, and `answers` says at what
+    address each of them is taken, where the channel carries links; `keys` are the contact method's own, for what is encrypted.
     """
 
     notification_id: UUID
@@ -28,6 +29,7 @@ class Message:
     facts: tuple[tuple[str, str], ...] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    actions: tuple[Action, ...] = ()
     is_page: bool = False
 
 

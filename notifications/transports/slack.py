@@ -9,7 +9,6 @@ from django.conf import settings
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from notifications.enums import Action
 from notifications.exceptions import DeliveryError
 
 from . import http
@@ -115,7 +114,7 @@ def blocks(message: Message) -> list[dict[str, Any]]:
     if message.facts:
         fields = [plain(f"{name}: {value}"[:2000]) for name, value in message.facts]
         parts.append({"type": "section", "fields": fields})
-    if message.is_page:
+    if message.actions:
         buttons: list[dict[str, Any]] = [
             {
                 "type": "button",
@@ -123,7 +122,7 @@ def blocks(message: Message) -> list[dict[str, Any]]:
                 "text": plain(action.label),
                 "value": str(message.notification_id),
             }
-            for action in Action
+            for action in message.actions
         ]
         buttons[0]["style"] = "primary"
         buttons.append({"type": "button", "action_id": "open", "text": plain("Open"), "url": message.href})
