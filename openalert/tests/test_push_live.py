@@ -12,7 +12,7 @@ from notifications.tests.factories import NotificationFactory
 from notifications.transports import web_push
 from openalert.tests.browser import running_browser, sign_in
 from openalert.tests.programs import needs
-from openalert.tests.stack import eventually
+from openalert.tests.stack import eventually, running_stack
 from teams.tests.factories import PASSWORD, MembershipFactory, UserFactory
 
 SHOWN = """async () => (await (await navigator.serviceWorker.ready).getNotifications()).map(
@@ -79,3 +79,41 @@ def test_a_page_is_shown_and_answered_in_a_browser(stack, monkeypatch, settings)
     incident.refresh_from_db()
     assert (incident.status, incident.acknowledged_by) == (Status.ACKNOWLEDGED, ana)
     assert Reply.objects.get().channel == Channel.WEB_PUSH
+
+
+# A real subscription is made by the browser's own push service, which tests do not reach.
+SUBSCRIBE = """PushManager.prototype.subscribe = async function (options) {
+    window.subscribedFor = options.applicationServerKey;
+    return {toJSON: () => ({
+        endpoint: "https://push.example.org/wpush/1",
+        expirationTime: null,
+        keys: {
+            p256dh: "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+            auth: "BTBZMqHH6r4Tts7J_aSIgg",
+        },
+    })};
+};"""
+
+
+@pytest.mark.timeout(180)
+@needs("chromium")
+def test_a_person_sends_their_pages_to_the_browser_at_hand(transactional_db, monkeypatch):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    monkeypatch.setenv("WEB_PUSH_PRIVATE_KEY", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA")
+    ana = UserFactory()
+    with running_stack() as stack, running_browser() as browser:
+        context = browser.new_context()
+        context.grant_permissions(["notifications"], origin=stack.url)
+        page = context.new_page()
+        page.add_init_script(SUBSCRIBE)
+        sign_in(page, stack.url, ana.email, PASSWORD)
+        page.goto(f"{stack.url}/me/")
+        button = page.get_by_role("button", name="Push to this browser")
+        key = button.get_attribute("data-push-key")
+        button.click()
+        page.get_by_text("Pages come to this browser now").wait_for()
+        page.get_by_text("push.example.org …push/1").wait_for()  # the list has fetched itself again
+        assert page.evaluate("window.subscribedFor") == key
+        assert button.is_visible()
+    method = ContactMethod.objects.get(user=ana, channel=Channel.WEB_PUSH)
+    assert method.is_usable and method.rules.count() == 2 and "Chrom" in method.label

@@ -1,15 +1,11 @@
 /** [data-push-key] asks this browser for a push subscription and hands it to the server, as one of the person's
  * contact methods. The button shows where the browser can do it; a browser that is registered says so. */
 
+import { csrfToken } from "./requests.js";
 import { toast } from "./toast.js";
 
 const WORKER = "/service-worker.js";
 const can = "serviceWorker" in navigator && "PushManager" in window && "Notification" in window;
-
-function csrfToken() {
-  const cookie = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/);
-  return cookie?.[1] ?? document.querySelector("meta[name=csrf-token]")?.content ?? "";
-}
 
 /** “Firefox on Android”, so that people recognise the browser in their list. */
 function nameOfBrowser() {
