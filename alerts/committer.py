@@ -112,7 +112,7 @@ class Committer:
             else:
                 break
         self._waiting.extendleft(reversed(passed))
-        if first is None or first in batch[:1]:
+        if first is None or (batch and batch[0] is first):
             self._overtaken = 0
         elif batch:
             self._overtaken += 1

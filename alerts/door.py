@@ -84,7 +84,7 @@ class Throttled(OpenAlertError):
 class Begun:
     """A request whose alerts wait in the committer: `stored` says when they are stored, or why they are not."""
 
-    __slots__ = ("_format", "_read", "_triaged", "request", "stored")
+    __slots__ = ("_read", "_triaged", "format", "request", "stored")
 
     def __init__(
         self,
@@ -94,19 +94,24 @@ class Begun:
         triaged: Triaged,
         stored: "asyncio.Future[Stored]",
     ) -> None:
-        self._format, self.request, self._read, self._triaged, self.stored = (
-            format,
-            request,
-            read,
-            triaged,
-            stored,
-        )
+        self.format, self.request, self.stored = format, request, stored
+        self._read, self._triaged = read, triaged
 
-    def answer(self) -> Answer:
-        """Once `stored` is done without an exception."""
+    def answer(self) -> Answer | None:
+        """Once `stored` is done; None when the integration has changed, and the request has to be read anew.
+
+        After any other failure it is not tried again: a commit whose answer was lost has stored the alerts.
+        """
+        failure = self.stored.exception()
+        if isinstance(failure, IntegrationChanged):
+            return None
+        if isinstance(failure, Exception):
+            named = _named(failure)
+            _keep_sample(self.request, str(named))
+            return self.format.refuse(self.request, named)
         taken = _taken(self._read, self._triaged.outcomes(self.stored.result()))
         _keep_sample(self.request, taken.faults[0].detail if taken.faults else "")
-        return self._format.answer(self.request, taken)
+        return self.format.answer(self.request, taken)
 
 
 class Door:
@@ -150,8 +155,7 @@ class Door:
     def begin(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Begun | None:
         """Take a request at once, without waiting for anything, if it is plain and in order.
 
-        None when it is not: then nothing has happened, and the way is by ASGI. That holds too when what was begun
-        is not stored.
+        None when it is not: then nothing has happened, and the way is by ASGI.
         """
         source, key, tail = read_address(method, path) or (None, "", "")
         format = FORMATS.get(source) if source else None

@@ -3,7 +3,7 @@
 By ASGI a request costs a task, four messages and two writes to the socket: more than the alert that it brings. On the
 short way a request is taken from the parser's own callbacks into the committer's next batch, and its answer is one
 write. Whatever is not plain goes the long way, through ASGI, as if nothing had been read of it: another address, a key
-not seen before, a body that is not in order, a batch that was not stored. So there is one place for all of that.
+not seen before, a body that is not in order, an integration that was changed. So there is one place for all of that.
 """
 
 import asyncio
@@ -62,14 +62,15 @@ class ShortCycle:
             self.begun.stored.add_done_callback(self._answer)
 
     def _answer(self, stored: "asyncio.Future[Any]") -> None:
-        if self.begun is None or stored.cancelled() or stored.exception() is not None:
-            self.protocol.go_the_long_way(self)
-            return
+        assert self.begun is not None
         try:
             answer = self.begun.answer()
-            body, headers = header_lines(answer, self.begun.request.correlation_id)
+            if answer is None:
+                self.protocol.go_the_long_way(self)
+                return
+            body, headers = header_lines(answer, self.begun.request.correlation_id, self.begun.format)
         except BaseException:
-            self.protocol.transport.abort()  # it is stored; the sender asks again, and is told so
+            self.protocol.transport.abort()  # it may be stored; the sender asks again, and is told so
             raise
         if not self.keep_alive:
             headers.append((b"connection", b"close"))

@@ -3,15 +3,20 @@
 import contextlib
 import gzip
 import json
+import logging
 import socket
+import threading
 import time
 
 import httpx
 import pytest
+import uvicorn
+from django.db import OperationalError
 
+from alerts.express import Express
 from alerts.models import Alert
 from alerts.tests.factories import IntegrationFactory, RuleFactory
-from openalert.tests.stack import Stack, eventually
+from openalert.tests.stack import Stack, eventually, free_port
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 PATH = "/api/v1/alerts"
@@ -179,3 +184,41 @@ def test_a_sender_that_hangs_up_hurts_nobody(web, integration):
         connection.sendall(post(integration, alert("stays")))
         assert answers(connection, 1)[0][0] == 202
     assert Alert.objects.filter(dedup_key="stays").exists()
+
+
+@pytest.fixture
+def web_in_this_process():
+    port = free_port()
+    config = uvicorn.Config(
+        "openalert.asgi:application",
+        http="openalert.http_protocol:Protocol",
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    eventually(lambda: server.started, within=20, what="the server has started")
+    yield f"http://127.0.0.1:{port}{PATH}"
+    server.should_exit = True
+    thread.join(20)
+
+
+def test_what_may_have_been_stored_is_not_stored_again_unasked(web_in_this_process, integration, monkeypatch):
+    """The connection to the database breaks after a commit, before its answer."""
+    # pytest listens to it, and what is logged goes by ASGI.
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "handlers", [])
+    headers = {"authorization": f"Bearer {integration.key}"}
+    assert httpx.post(web_in_this_process, json=alert("warm"), headers=headers).status_code == 202
+    take = Express.take
+
+    async def take_and_break(self, arrivals):
+        assert await take(self, arrivals) is not None
+        raise OperationalError("the connection was lost")
+
+    monkeypatch.setattr(Express, "take", take_and_break)
+    response = httpx.post(web_in_this_process, json=alert("warm"), headers=headers)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert Alert.objects.get().count == 2
