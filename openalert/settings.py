@@ -245,6 +245,7 @@ CELERY_BEAT_SCHEDULE = {
 STANDBY = {
     "openalert": [
         "escalations.tasks.tick",
+        "escalations.tasks.resume",
         "incidents.tasks.wake_snoozed",
         "alerts.tasks.expire_heartbeats",
         "alerts.tasks.release_held",
