@@ -10,7 +10,7 @@ have no alert in common: else one would wait for the other in the database, perh
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -37,14 +37,16 @@ MAX_WAITING = 50_000
 
 Stored = Sequence[Result | EventFault]
 Keys = set[Key]
+# Told what became of each arrival, or why none is known to be stored.
+Tell = Callable[[Stored | Exception], None]
 
 
 class Waiting(NamedTuple):
-    """A request: its arrivals, the keys of their alerts, and who waits for what becomes of them."""
+    """A request: its arrivals, the keys of their alerts, and whom to tell what became of them."""
 
     arrivals: Sequence[Arrival]
     keys: Keys
-    future: "asyncio.Future[Stored]"
+    tell: Tell
 
 
 class Full(Exception):
@@ -64,23 +66,32 @@ class Committer:
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
 
-    def submit(self, arrivals: Sequence[Arrival]) -> "asyncio.Future[Stored]":
-        """What will become of each arrival, once that is committed; a fault for what the database cannot hold.
+    def submit(self, arrivals: Sequence[Arrival], tell: Tell) -> None:
+        """Store what arrived with the next batch, and tell what became of each; a fault for what the database cannot hold.
 
-        Raises Full; the future may have IntegrationChanged and django.db.Error. Then nothing is stored.
+        Raises Full. May tell IntegrationChanged, and then nothing is stored, or django.db.Error.
         """
         if self._alerts and self._alerts + len(arrivals) > MAX_WAITING:
             raise Full
-        future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         keys = {(arrival.integration.id_text, arrival.event.dedup_key) for arrival in arrivals}
-        self._waiting.append(Waiting(arrivals, keys, future))
+        self._waiting.append(Waiting(arrivals, keys, tell))
         self._alerts += len(arrivals)
         self._start()
-        return future
 
     async def store(self, arrivals: Sequence[Arrival]) -> Stored:
-        """The same, for whoever can wait."""
-        return await self.submit(arrivals)
+        """The same, for whoever can wait: raises what would be told."""
+        future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+
+        def tell(outcome: Stored | Exception) -> None:
+            if future.done():  # whoever asked has gone
+                return
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.submit(arrivals, tell)
+        return await future
 
     def close(self) -> None:
         """Let go of the database; the next batch finds its way to it again."""
@@ -127,14 +138,12 @@ class Committer:
             outcomes = [failure] * len(batch)
         self._free.append(way)
         self._under_way.difference_update(*(request.keys for request in batch))
-        for request, outcome in zip(batch, outcomes, strict=True):
-            if request.future.done():  # whoever asked has gone
-                continue
-            if isinstance(outcome, Exception):
-                request.future.set_exception(outcome)
-            else:
-                request.future.set_result(outcome)
         self._start()
+        for request, outcome in zip(batch, outcomes, strict=True):
+            try:
+                request.tell(outcome)
+            except Exception:
+                logger.exception("intake: a sender could not be told")
 
     async def _store_batch(self, requests: list[Sequence[Arrival]], way: Express) -> list[Stored | Exception]:
         taken = await way.take([arrival for arrivals in requests for arrival in arrivals])
