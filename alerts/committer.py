@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 from django.db import DataError, InterfaceError, OperationalError, connection
@@ -103,9 +104,21 @@ class Committer:
             batch = self._next_batch()
             if not batch:
                 return
-            task = asyncio.get_running_loop().create_task(self._commit(batch, self._free.pop()))
+            way = self._free.pop()
+            way.take(
+                [arrival for request in batch for arrival in request.arrivals],
+                partial(self._taken, batch, way),
+            )
+
+    def _taken(self, batch: list[Waiting], way: Express, taken: list[Result] | Exception | None) -> None:
+        if taken is None:
+            task = asyncio.get_running_loop().create_task(self._store_in_thread(batch, way))
             self._batches.add(task)  # the loop itself would not keep it
             task.add_done_callback(self._batches.discard)
+        elif isinstance(taken, Exception):
+            self._end(batch, way, [taken] * len(batch))
+        else:
+            self._end(batch, way, _shared_out(taken, [request.arrivals for request in batch]))
 
     def _next_batch(self) -> list[Waiting]:
         """Take out those that have waited longest, but for those with an alert that is under way."""
@@ -131,27 +144,25 @@ class Committer:
         self._under_way.update(*(request.keys for request in batch))
         return batch
 
-    async def _commit(self, batch: list[Waiting], way: Express) -> None:
+    async def _store_in_thread(self, batch: list[Waiting], way: Express) -> None:
+        outcomes: list[Stored | Exception]
         try:
-            outcomes = await self._store_batch([request.arrivals for request in batch], way)
+            outcomes = await asyncio.get_running_loop().run_in_executor(
+                self._threads, store_requests, [request.arrivals for request in batch], bool(self._waiting)
+            )
         except Exception as failure:
             outcomes = [failure] * len(batch)
+        self._end(batch, way, outcomes)
+
+    def _end(self, batch: list[Waiting], way: Express, outcomes: Sequence[Stored | Exception]) -> None:
         self._free.append(way)
         self._under_way.difference_update(*(request.keys for request in batch))
-        self._start()
+        self._start()  # so that the database works while these are told
         for request, outcome in zip(batch, outcomes, strict=True):
             try:
                 request.tell(outcome)
             except Exception:
                 logger.exception("intake: a sender could not be told")
-
-    async def _store_batch(self, requests: list[Sequence[Arrival]], way: Express) -> list[Stored | Exception]:
-        taken = await way.take([arrival for arrivals in requests for arrival in arrivals])
-        if taken is not None:
-            return _shared_out(taken, requests)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, store_requests, requests, bool(self._waiting)
-        )
 
 
 def store_requests(
