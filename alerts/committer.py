@@ -3,7 +3,7 @@
 A commit waits for the disk and costs many times what an alert does, so requests share them: each is answered
 after the commit that its alerts were part of, with its own results. Nothing is answered from memory.
 
-Two batches are under way at once, so that one is made ready, or computed, while the other waits for the disk. They
+Some batches are under way at once, so that one is made ready, or computed, while another waits for the disk. They
 have no alert in common: else one would wait for the other in the database, perhaps in vain.
 """
 
@@ -26,10 +26,10 @@ from .results import Result
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 2
-# The second is begun when it has so many alerts: small ones had better grow.
+AT_ONCE = 3
+# Another is begun when it has so many alerts: small ones had better grow.
 WORTH_BEGINNING = 24
-MAX_BATCH = 2_000
+MAX_BATCH = 1_000
 # How often in a row others may go before the request that has waited longest.
 MOST_OVERTAKING = 4
 MOST_PASSED = 100

@@ -52,6 +52,7 @@ class Express:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: psycopg.AsyncConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._socket = -1
         self._is_prepared = False
         self._is_writing = False
         self._result: PGresult | None = None
@@ -84,9 +85,9 @@ class Express:
         """End the connection; the next batch makes another. What was under way is lost, and not told."""
         if self._connection is not None:
             if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self._connection.fileno())
+                self._loop.remove_reader(self._socket)
                 if self._is_writing:
-                    self._loop.remove_writer(self._connection.fileno())
+                    self._loop.remove_writer(self._socket)
             self._connection.pgconn.finish()
         self._connection = self._under_way = self._result = None
         self._is_prepared = self._is_writing = False
@@ -100,9 +101,9 @@ class Express:
         except Exception as error:
             self._fail(error)
             return
-        self._connection = made
         assert self._loop is not None
-        self._loop.add_reader(made.fileno(), self._on_readable)
+        self._connection, self._socket = made, made.fileno()
+        self._loop.add_reader(self._socket, self._on_readable)
         self._send()
 
     def _send(self) -> None:
@@ -126,9 +127,9 @@ class Express:
         assert self._connection is not None and self._loop is not None
         is_writing = bool(self._connection.pgconn.flush())
         if is_writing and not self._is_writing:
-            self._loop.add_writer(self._connection.fileno(), self._on_writable)
+            self._loop.add_writer(self._socket, self._on_writable)
         elif self._is_writing and not is_writing:
-            self._loop.remove_writer(self._connection.fileno())
+            self._loop.remove_writer(self._socket)
         self._is_writing = is_writing
 
     def _on_writable(self) -> None:
