@@ -1,42 +1,40 @@
 """The outbox: what is to be sent is a row, written in the transaction that decided it.
 
-A worker leases the row and commits the attempt before it calls the transport, and writes the result after;
-no transaction is open during the call. The sweep wakes what a dead worker or a flushed broker left behind.
-A worker that dies between the transport's answer and the commit makes a duplicate: better than silence.
+A worker leases the row and commits the attempt before it calls the transport, and writes the result after
+(leases.py, lease_keeper.py, results.py); no transaction is open during the call. The sweep wakes what a dead worker or a
+flushed broker left behind, and senders look for it themselves (standby.py). A worker that dies between the transport's answer and the commit makes a duplicate: better than silence.
+What a page may have to wait for is decided by quiet.py, bundles.py, accounts.py and limits.py, and where it goes
+when it fails, by fallback.py and dead_letters.py.
 """
 
+import dataclasses
 import logging
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from incidents import rooms, timeline
-from incidents.enums import Kind, Severity
+from incidents.enums import Severity
 from incidents.models import Incident
 from openalert.wake import wake, waker
 from teams.models import User
 
-from . import backoff, contacts, messages
-from .enums import UNFINISHED, AttemptStatus, Channel, NotificationStatus, Purpose
+from . import backoff, bundles, contacts, fallback, leases, limits, messages, notices, quiet, results
+from .enums import UNFINISHED, Channel, Hold, NotificationStatus, Purpose
 from .exceptions import ContactMethodDisabled, DeliveryError
-from .leases import LEASE, keeper
-from .models import ContactMethod, DeliveryAttempt, Notification
-from .transports import TRANSPORTS
+from .lease_keeper import keeper
+from .leases import Held, Lease
+from .models import ContactMethod, Notification
+from .results import Failure
+from .transports import TRANSPORTS, Message
+from .waking import DELIVER_TASK, FALL_BACK_TASK, GRACE
 
 logger = logging.getLogger(__name__)
 
-DELIVER_TASK = "notifications.tasks.deliver"
-# How long a wake-up may take to reach a worker before the page counts as left behind.
-GRACE = timedelta(seconds=2)
 SWEEP_BATCH = 500
-# What was sent must not be sent again because the database is away just then.
-RESULT_PAUSE_SECONDS = 0.5
-RESULT_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,7 @@ class PageRequest:
 def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]:
     """Write the notifications that the people's rules ask for; to be called inside the deciding transaction.
 
+    Those that are not critical wait for the end of a person's quiet hours, but by the methods allowed in them.
     Asking twice for the same (run, loop, step, person, method) writes one. Returns the requests whose person
     has switched all contact methods off.
     """
@@ -66,13 +65,21 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
     for urgency in {Severity(r.incident.severity).urgency for r in requests}:
         users = {r.user.pk: r.user for r in requests if Severity(r.incident.severity).urgency == urgency}
         by_urgency[urgency] = contacts.rules_for(users.values(), urgency)
+    windows = quiet.windows_of({r.user for r in requests if r.incident.severity != Severity.CRITICAL})
     for request in requests:
         severity = Severity(request.incident.severity)
         rules = by_urgency[severity.urgency].get(request.user.pk, [])
         if not rules:
             unreachable.append(request)
         for rule in rules:
-            due_at = now + timedelta(minutes=rule.delay_minutes)
+            due_at = wanted_at = now + timedelta(minutes=rule.delay_minutes)
+            if severity != Severity.CRITICAL and request.user.pk in windows:
+                due_at = quiet.earliest(
+                    windows[request.user.pk],
+                    method_id=rule.contact_method.pk,
+                    at=wanted_at,
+                    zone=request.user.tzinfo,
+                )
             notifications.append(
                 Notification(
                     purpose=request.purpose,
@@ -85,6 +92,7 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
                     loop=request.loop,
                     step=request.step,
                     priority=severity.rank,
+                    hold=Hold.QUIET_HOURS if due_at > wanted_at else "",
                     due_at=due_at,
                     wake_at=due_at + grace if due_at <= now else due_at,
                 )
@@ -92,13 +100,16 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
     Notification.objects.bulk_create(notifications, ignore_conflicts=True)
     for notification in sorted(notifications, key=lambda n: n.priority):
         if notification.due_at <= now:
-            wake(DELIVER_TASK, str(notification.pk))
+            wake(DELIVER_TASK, str(notification.pk), priority=notification.priority)
     return unreachable
 
 
 @transaction.atomic
 def send_test(*, user: User, contact_method: ContactMethod) -> Notification:
-    """Send a test page by one of the person's own methods. Raises ContactMethodDisabled."""
+    """Send a test page by one of the person's own methods. Raises ContactMethodDisabled.
+
+    One that arrives mends a method that was marked as broken.
+    """
     if not contact_method.is_enabled:
         raise ContactMethodDisabled
     now = timezone.now()
@@ -115,11 +126,36 @@ def send_test(*, user: User, contact_method: ContactMethod) -> Notification:
     return notification
 
 
+@transaction.atomic
 def cancel_pages(incidents: Iterable[Incident]) -> int:
     """Drop every page about the incidents that no worker has taken yet. Returns how many."""
-    return Notification.objects.filter(
+    waiting = Notification.objects.filter(
         incident__in=list(incidents), purpose=Purpose.PAGE, status=NotificationStatus.PENDING
-    ).update(status=NotificationStatus.CANCELLED, updated_at=timezone.now())
+    )
+    locked = list(waiting.select_for_update().order_by("pk").values_list("pk", flat=True))
+    return Notification.objects.filter(pk__in=locked).update(
+        status=NotificationStatus.CANCELLED, needs_fallback=False, updated_at=timezone.now()
+    )
+
+
+@transaction.atomic
+def reprioritise(incidents: Iterable[Incident]) -> None:
+    """Let waiting pages take their turns by the incidents' severities as they are now.
+
+    What has become critical waits for nobody's quiet hours.
+    """
+    now = timezone.now()
+    ranks: dict[UUID | None, int] = {i.pk: Severity(i.severity).rank for i in incidents}
+    waiting = Notification.objects.filter(
+        incident__in=ranks, purpose=Purpose.PAGE, status=NotificationStatus.PENDING
+    )
+    pages = list(waiting.select_for_update().order_by("pk"))
+    for notification in pages:
+        notification.priority, notification.updated_at = ranks[notification.incident_id], now
+        if notification.priority == Severity.CRITICAL.rank and notification.hold == Hold.QUIET_HOURS:
+            notification.hold, notification.due_at, notification.wake_at = "", now, now + GRACE
+            wake(DELIVER_TASK, str(notification.pk))
+    Notification.objects.bulk_update(pages, ["priority", "hold", "due_at", "wake_at", "updated_at"])
 
 
 def mark_seen(*, user: User, notification_ids: Iterable[UUID]) -> int:
@@ -131,10 +167,16 @@ def mark_seen(*, user: User, notification_ids: Iterable[UUID]) -> int:
 
 @transaction.atomic
 def sweep(now: datetime | None = None) -> int:
-    """Wake a batch of notifications that are due: delayed, to be retried, or left behind. Returns how many."""
-    due = take_left_behind(limit=SWEEP_BATCH, now=now)
-    for pk in due:
-        wake(DELIVER_TASK, str(pk))
+    """Wake a batch of notifications that are due: delayed, to be retried, held, or left behind. Returns how many.
+
+    The most urgent come first, so what waits for a provider's limit gets its places in that order.
+    """
+    now = now or timezone.now()
+    due = _take_due(SWEEP_BATCH, now)
+    for pk, priority in due.items():
+        wake(DELIVER_TASK, str(pk), priority=priority)
+    for pk in fallbacks_left_behind(limit=SWEEP_BATCH, now=now):
+        wake(FALL_BACK_TASK, str(pk))
     return len(due)
 
 
@@ -144,12 +186,23 @@ def take_left_behind(*, limit: int, now: datetime | None = None) -> list[UUID]:
 
     Nobody else is given them until GRACE is over, so a caller that dies delays them by no more.
     """
+    return list(_take_due(limit, now or timezone.now()))
+
+
+def fallbacks_left_behind(*, limit: int, now: datetime | None = None) -> list[UUID]:
+    """The pages whose other way nobody has found for a while, for the caller to find (`fallback.fall_back`)."""
     now = now or timezone.now()
-    due = list(
+    left_behind = Notification.objects.filter(needs_fallback=True, updated_at__lte=now - GRACE)
+    return list(left_behind.order_by("updated_at").values_list("pk", flat=True)[:limit])
+
+
+def _take_due(limit: int, now: datetime) -> dict[UUID, int]:
+    """The priorities of what is due, the most urgent first; it is put off by GRACE."""
+    due = dict(
         Notification.objects.select_for_update(skip_locked=True)
         .filter(status__in=UNFINISHED, wake_at__lte=now)
         .order_by("priority", "wake_at")
-        .values_list("pk", flat=True)[:limit]
+        .values_list("pk", "priority")[:limit]
     )
     if due:
         Notification.objects.filter(pk__in=due).update(wake_at=now + GRACE)
@@ -162,117 +215,69 @@ def deliver(notification_id: UUID) -> None:
     Repeating it, or doing it twice at once, is harmless. Failures are kept in the row and tried again by
     the sweep; nothing is raised for the transport's sake.
     """
-    attempt = _lease(notification_id)
-    if attempt is None:
+    if _must_wait_for_limit(notification_id):
         return
-    notification = attempt.notification
-    with keeper.holding(attempt):
-        try:
-            message = messages.render(notification)
-            provider_id = TRANSPORTS[Channel(notification.channel)].send(message)
-        except DeliveryError as error:
-            _finish_surely(attempt, error=str(error), permanent=error.permanent)
-        except Exception as error:  # a transport's bug must not leave the row to its lease
-            logger.exception("delivery of %s failed", notification_id)
-            _finish_surely(attempt, error=f"internal error: {error!r}")
-        else:
-            _finish_surely(attempt, provider_id=provider_id)
+    lease = leases.take(notification_id)
+    if isinstance(lease, Held) and lease.needs_fallback:
+        fallback.fall_back(notification_id)
+    if not isinstance(lease, Lease):
+        return
+    with keeper.holding(lease):
+        now = timezone.now()
+        wait = limits.take(lease.account, lease.request_id, is_critical=lease.is_critical, now=now)
+        finished = leases.give_back(lease, until=now + wait) if wait else _hand_over(lease)
+    for notification in finished:
+        if notification.needs_fallback:
+            fallback.fall_back(notification.pk)
 
 
-@transaction.atomic
-def _lease(notification_id: UUID) -> DeliveryAttempt | None:
-    """Take the notification and write down the attempt; None when there is nothing to do."""
+def _must_wait_for_limit(notification_id: UUID) -> bool:
+    """Whether the provider's limit is used up; the notification then waits, and nothing else was done."""
     now = timezone.now()
-    notification = (
-        Notification.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("user", "incident__service")
-        .filter(pk=notification_id, status__in=UNFINISHED, due_at__lte=now)
-        .first()
-    )
-    if notification is None:
-        return None
-    if notification.status == NotificationStatus.SENDING:
-        if notification.lease_until and notification.lease_until > now:
-            return None
-        notification.attempts.filter(status=AttemptStatus.STARTED).update(
-            status=AttemptStatus.ABANDONED, finished_at=now, updated_at=now
-        )
-    if not is_needed(notification):
-        notification.status = NotificationStatus.CANCELLED
-        notification.save()
-        return None
-    notification.attempt_count += 1
-    notification.status = NotificationStatus.SENDING
-    notification.lease_until = notification.wake_at = now + LEASE
-    notification.save()
-    return DeliveryAttempt.objects.create(
-        notification=notification, number=notification.attempt_count, started_at=now
-    )
-
-
-def is_needed(notification: Notification) -> bool:
-    """Whether anybody still waits for it: the person is active and the incident, if it is about one, open."""
-    if not notification.user.is_active:
+    waiting = Notification.objects.filter(pk=notification_id, status__in=UNFINISHED, due_at__lte=now)
+    row = waiting.values_list("channel", "priority").first()
+    if row is None:
+        return True
+    channel, priority = row
+    is_critical = priority == Severity.CRITICAL.rank
+    wait = limits.look(leases.account_of(channel), is_critical=is_critical, now=now)
+    if wait is None:
         return False
-    return notification.incident.needs_paging if notification.incident else True
+    held = leases.hold_for_limit(notification_id, until=now + wait)
+    if held and held.needs_fallback:
+        fallback.fall_back(notification_id)
+    return True
 
 
-def _finish_surely(
-    attempt: DeliveryAttempt, *, provider_id: str = "", error: str = "", permanent: bool = False
-) -> None:
-    """`_finish`, again and again while the database is away. Raises its error when that takes too long."""
-    until = time.monotonic() + RESULT_PATIENCE_SECONDS
-    while True:
-        try:
-            return _finish(attempt, provider_id=provider_id, error=error, permanent=permanent)
-        except (OperationalError, InterfaceError) as failure:
-            if connection.in_atomic_block or time.monotonic() > until:
-                raise
-            logger.warning("the result of %s cannot be written yet: %s", attempt.notification_id, failure)
-            connection.close()
-            time.sleep(RESULT_PAUSE_SECONDS)
+def _hand_over(lease: Lease) -> list[Notification]:
+    """Call the transport, outside any transaction, and write down what it says."""
+    head = lease.notifications[0]
+    transport = TRANSPORTS[Channel(head.channel)]
+    message: Message | None = None
+    if head.attempt_count - head.uncounted_attempts > backoff.MAX_ATTEMPTS:
+        # Not one of them came to an end: whatever kills or stops its senders is not to go on for ever.
+        failure = Failure("its senders died or were too slow", permanent=True, is_ours=True)
+        return results.finish_surely(lease, failure=failure)
+    try:
+        message = dataclasses.replace(_render(lease), request_id=str(lease.request_id))
+        if not transport.is_configured():
+            return results.finish_surely(
+                lease, failure=Failure(transport.why_off(), permanent=True, is_ours=True)
+            )
+        provider_id = transport.send(message)
+    except DeliveryError as error:
+        return results.finish_surely(lease, failure=Failure.of(error), message=message)
+    except Exception as error:  # a transport's bug must not leave the row to its lease
+        logger.exception("delivery of %s failed", lease.request_id)
+        failure = Failure(f"internal error: {error!r}", is_ours=message is None)
+        return results.finish_surely(lease, failure=failure, message=message)
+    return results.finish_surely(lease, provider_id=provider_id)
 
 
-@transaction.atomic
-def _finish(
-    attempt: DeliveryAttempt, *, provider_id: str = "", error: str = "", permanent: bool = False
-) -> None:
-    now = timezone.now()
-    attempt.status = AttemptStatus.FAILED if error else AttemptStatus.SENT
-    attempt.finished_at = now
-    attempt.provider_id, attempt.error, attempt.is_permanent = provider_id[:255], error, permanent
-    attempt.save()
-    notification = (
-        Notification.objects.select_for_update(of=("self",))
-        .select_related("user", "incident__service")
-        .get(pk=attempt.notification_id)
-    )
-    if notification.attempt_count != attempt.number or notification.status != NotificationStatus.SENDING:
-        return  # our lease ran out and somebody else has taken it over, or this was written already
-    if not error:
-        notification.status, notification.sent_at = NotificationStatus.SENT, now
-    elif permanent or attempt.number >= backoff.MAX_ATTEMPTS:
-        notification.status = NotificationStatus.DEAD
-    else:
-        notification.status = NotificationStatus.PENDING
-        notification.due_at = notification.wake_at = now + backoff.delay_after(attempt.number)
-    notification.last_error = error
-    notification.save()
-    _tell(notification)
-
-
-def _tell(notification: Notification) -> None:
-    if notification.incident is None:
-        kind = (
-            "notification.sent" if notification.status == NotificationStatus.SENT else "notification.failed"
-        )
-        rooms.publish_to_user(notification.user_id, kind, {"notification_id": str(notification.pk)})
-        return
-    user, channel = str(notification.user), Channel(notification.channel).phrase
-    if notification.status == NotificationStatus.SENT:
-        if notification.purpose == Purpose.NOTICE:
-            return  # the end of the escalation has told of it
-        timeline.record(notification.incident, Kind.PAGE_SENT, user=user, channel=channel)
-    elif notification.status == NotificationStatus.DEAD:
-        error = notification.last_error
-        timeline.record(notification.incident, Kind.PAGE_FAILED, user=user, channel=channel, error=error)
+def _render(lease: Lease) -> Message:
+    head = lease.notifications[0]
+    if head.is_about_paging:
+        return notices.render(head)
+    if bundles.is_of_several(lease.notifications):
+        return bundles.render(lease.notifications)
+    return messages.render(head)

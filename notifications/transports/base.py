@@ -9,7 +9,10 @@ from teams.models import User
 
 @dataclass(frozen=True)
 class Message:
-    """A notification, rendered. `subject` is one line; `html` may be empty; `href` is absolute."""
+    """A notification, rendered. `subject` is one line; `html` may be empty; `href` is absolute.
+
+    `request_id` names this try at handing it over: for providers that want such a name, and for their logs.
+    """
 
     notification_id: UUID
     user: User
@@ -19,6 +22,7 @@ class Message:
     html: str
     href: str
     severity: str
+    request_id: str = ""
 
 
 class Transport(Protocol):
