@@ -4,7 +4,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from .enums import Purpose
+from .enums import Channel, Purpose
 from .models import Notification
 from .transports import Message
 
@@ -29,7 +29,10 @@ def render(notification: Notification) -> Message:
         address=notification.address,
         subject=subject[:200],
         text=render_to_string("notifications/page.txt", context).strip() + "\n",
-        html=render_to_string("notifications/page.html", context),
+        # Nothing shows it in the app, where pages come by the thousand.
+        html=""
+        if notification.channel == Channel.IN_APP
+        else render_to_string("notifications/page.html", context),
         href=context["href"],
         severity=incident.severity if incident else "low",
     )
