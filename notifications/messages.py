@@ -1,12 +1,22 @@
 """What a notification says, rendered at the moment of sending from templates/notifications/."""
 
+from functools import cache
+
 from django.conf import settings
-from django.template.loader import render_to_string
+from django.template.loader import get_template, render_to_string
 from django.urls import reverse
 
 from .enums import Channel, Purpose
 from .models import Notification
 from .transports import Message
+
+
+@cache
+def load() -> None:
+    """Load what messages are made of, templates and addresses: seconds, in a sender that has just started."""
+    reverse("me")
+    for name in ("page_subject.txt", "page.txt", "page.html", "bundle.txt", "notice.txt"):
+        get_template(f"notifications/{name}")
 
 
 def render(notification: Notification) -> Message:
