@@ -70,6 +70,8 @@ def installation() -> Iterator[dict[str, str]]:
             "DEBUG": "no",
             "DJANGO_SETTINGS_MODULE": "openalert.settings",
             "LOG_LEVEL": "WARNING",
+            "PROVIDER_LIMIT_PER_MINUTE": "0",
+            "BUNDLE_ABOVE_PER_MINUTE": "0",
         }
         os.environ.update(given)
         subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, check=True)

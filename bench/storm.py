@@ -186,6 +186,9 @@ def installation(folder: str) -> Iterator[tuple[psutil.Process, str]]:
         "SITE_URL": SITE,
         "DEBUG": "no",
         "NO_COLOR": "1",
+        # Each page by itself, so that its delay can be measured.
+        "PROVIDER_LIMIT_PER_MINUTE": "0",
+        "BUNDLE_ABOVE_PER_MINUTE": "0",
     }
     # Without DEBUG, as in production, pages name the static files that have been collected.
     collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]

@@ -1,4 +1,4 @@
-"""Answers to lower apps' facts: what starts an escalation, what changes it and what stops it."""
+"""Answers to lower apps' facts: what starts an escalation, what changes or hurries it and what stops it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from alerts.models import MaintenanceWindow
 from alerts.signals import maintenance_windows_changed
 from incidents import signals
 from incidents.models import Incident
+from notifications.signals import Exhausted, notifications_exhausted
 
 from . import changes, engine
 
@@ -28,6 +29,7 @@ def connect() -> None:
     signals.incidents_merged.connect(stop_for_merged)
     signals.incidents_severity_changed.connect(follow_severity)
     maintenance_windows_changed.connect(look_at_windows_again)
+    notifications_exhausted.connect(hurry)
 
 
 def start_escalation(
@@ -66,3 +68,8 @@ def follow_severity(incidents: list[Incident], **kwargs: Any) -> None:
 
 def look_at_windows_again(windows: list[MaintenanceWindow], **kwargs: Any) -> None:
     changes.look_again(team_ids={window.team_id for window in windows}, now=timezone.now())
+
+
+def hurry(steps: list[Exhausted], **kwargs: Any) -> None:
+    for step in steps:
+        engine.hurry(run_id=step.run_id, loop=step.loop, step=step.step, now=timezone.now())

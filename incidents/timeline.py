@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.text import Truncator
 
+from openalert import sql
 from openalert.words import listed
 from teams.models import User
 
@@ -56,7 +57,8 @@ def entry(
 
 def record_all(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
     """Write the entries in one statement and publish them to their rooms on commit."""
-    written = TimelineEntry.objects.bulk_create(entries)
+    written = list(entries)
+    sql.insert(written)
     rooms.publish_entries(written)
     return written
 
@@ -111,8 +113,14 @@ def lines(newest_first: Iterable[TimelineEntry]) -> list[Line]:
 def _pages(entries: Iterable[TimelineEntry]) -> str:
     channels: dict[str, list[str]] = {}
     for entry in entries:
-        channels.setdefault(entry.data["user"], []).append(entry.data["channel"])
+        channels.setdefault(entry.data["user"], []).append(_channel(entry.data))
     return "Paged " + ", ".join(f"{user} {listed(by)}" for user, by in channels.items())
+
+
+def _channel(data: dict[str, Any]) -> str:
+    bundle = data.get("bundle", 1)
+    together = f" (in one message with {bundle - 1} other page{'' if bundle == 2 else 's'})"
+    return f"{data['channel']}{together if bundle > 1 else ''}"
 
 
 def _alerts(data: dict[str, Any]) -> str:
@@ -200,6 +208,6 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.STEP_REACHED: _step,
     Kind.ESCALATION_EXHAUSTED: _exhausted,
     Kind.NOBODY_TO_PAGE: lambda who, data: f"Nobody could be paged: {data['reason']}",
-    Kind.PAGE_SENT: lambda who, data: f"Paged {data['user']} {data['channel']}",
+    Kind.PAGE_SENT: lambda who, data: f"Paged {data['user']} {_channel(data)}",
     Kind.PAGE_FAILED: lambda who, data: f"Could not page {data['user']} {data['channel']}: {data['error']}",
 }

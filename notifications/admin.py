@@ -4,7 +4,16 @@ from django.contrib import admin
 
 from openalert.admin_tools import RecordAdmin, RecordInline
 
-from .models import ContactMethod, DeliveryAttempt, MailboxMessage, Notification, NotificationRule
+from .models import (
+    ContactMethod,
+    DeliveryAttempt,
+    MailboxMessage,
+    Notification,
+    NotificationRule,
+    OperationsTeam,
+    ProviderAccount,
+    QuietHours,
+)
 
 
 class RuleInline(admin.TabularInline):
@@ -16,8 +25,9 @@ class RuleInline(admin.TabularInline):
 
 @admin.register(ContactMethod)
 class ContactMethodAdmin(admin.ModelAdmin):
-    list_display = ("user", "channel", "address", "label", "is_enabled")
-    list_filter = ("channel", "is_enabled", "user__teams")
+    list_display = ("user", "channel", "address", "label", "is_enabled", "broken_at")
+    list_filter = ("channel", "is_enabled", ("broken_at", admin.EmptyFieldListFilter), "user__teams")
+    readonly_fields = ("broken_at", "broken_reason")
     list_select_related = ("user",)
     search_fields = ("user__name", "user__email", "address", "label")
     autocomplete_fields = ("user",)
@@ -33,9 +43,40 @@ class NotificationRuleAdmin(admin.ModelAdmin):
     autocomplete_fields = ("user", "contact_method")
 
 
+@admin.register(QuietHours)
+class QuietHoursAdmin(admin.ModelAdmin):
+    list_display = ("user", "__str__")
+    list_select_related = ("user",)
+    search_fields = ("user__name", "user__email")
+    autocomplete_fields = ("user", "allowed_methods")
+
+
+@admin.register(OperationsTeam)
+class OperationsTeamAdmin(admin.ModelAdmin):
+    """Without any, superusers are told of dead letters."""
+
+    list_display = ("team",)
+    list_select_related = ("team",)
+    autocomplete_fields = ("team",)
+
+
+@admin.register(ProviderAccount)
+class ProviderAccountAdmin(RecordAdmin):
+    list_display = ("name", "paused_until", "open_until", "failures", "last_failed_at", "last_error")
+
+
 class AttemptInline(RecordInline):
     model = DeliveryAttempt
-    fields = ("number", "status", "started_at", "finished_at", "error", "is_permanent", "provider_id")
+    fields = (
+        "number",
+        "status",
+        "started_at",
+        "finished_at",
+        "error",
+        "is_permanent",
+        "request_id",
+        "provider_id",
+    )
 
 
 @admin.register(Notification)
@@ -46,12 +87,13 @@ class NotificationAdmin(RecordAdmin):
         "channel",
         "address",
         "status",
+        "hold",
         "incident",
         "attempt_count",
         "sent_at",
         "last_error",
     )
-    list_filter = ("status", "channel", "purpose", "created_at")
+    list_filter = ("status", "hold", "channel", "purpose", "created_at")
     list_select_related = ("user", "incident")
     search_fields = ("user__name", "user__email", "address", "=incident__number", "incident__title")
     show_full_result_count = False

@@ -1,6 +1,7 @@
 """A person's contact methods and rules: what they have when they have chosen nothing."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -40,7 +41,8 @@ def rules_for(users: Iterable[User], urgency: Urgency) -> dict[UUID, list[Notifi
     """The rules by which each person is to be reached now, by the person's id.
 
     Somebody with working methods but without a rule for this urgency is reached by all of them at once:
-    silence must be asked for by switching the methods off. Those who did that are not in the result.
+    silence must be asked for by switching the methods off. Those who did that are not in the result. When all
+    that are switched on are broken, they are tried all the same: a message in vain is better than silence.
     """
     users = list(users)
     methods = _methods_by_user(users)
@@ -48,21 +50,26 @@ def rules_for(users: Iterable[User], urgency: Urgency) -> dict[UUID, list[Notifi
         if user.pk not in methods:
             ensure_default_methods(user)
     methods |= _methods_by_user(user for user in users if user.pk not in methods)
+    usable = {user.pk: usable_of(methods.get(user.pk, [])) for user in users}
     rules: dict[UUID, list[NotificationRule]] = {}
-    for rule in NotificationRule.objects.filter(
-        user__in=users, urgency=urgency, contact_method__is_enabled=True
-    ).select_related("contact_method"):
-        rules.setdefault(rule.user_id, []).append(rule)
+    for rule in NotificationRule.objects.filter(user__in=users, urgency=urgency).select_related(
+        "contact_method"
+    ):
+        if rule.contact_method in usable[rule.user_id]:
+            rules.setdefault(rule.user_id, []).append(rule)
     for user in users:
-        if user.pk not in rules:
-            at_once = [
+        if user.pk not in rules and usable[user.pk]:
+            rules[user.pk] = [
                 NotificationRule(user=user, urgency=urgency, contact_method=method)
-                for method in methods.get(user.pk, [])
-                if method.is_enabled
+                for method in usable[user.pk]
             ]
-            if at_once:
-                rules[user.pk] = at_once
     return rules
+
+
+def usable_of(methods: Iterable[ContactMethod]) -> list[ContactMethod]:
+    """The working ones of a person's methods or, when none works, all that are switched on."""
+    enabled = [method for method in methods if method.is_enabled]
+    return [method for method in enabled if method.is_working] or enabled
 
 
 def _methods_by_user(users: Iterable[User]) -> dict[UUID, list[ContactMethod]]:
@@ -84,6 +91,21 @@ def set_enabled(*, method: ContactMethod, is_enabled: bool) -> None:
     """Switch a method on or off. Off, its rules are kept and do nothing."""
     method.is_enabled = is_enabled
     method.save(update_fields=["is_enabled", "updated_at"])
+
+
+def mark_broken(method: ContactMethod, *, reason: str, now: datetime) -> bool:
+    """Its provider says that nothing can be delivered there: it is used no more. Whether that is news."""
+    return bool(
+        ContactMethod.objects.filter(pk=method.pk, broken_at__isnull=True).update(
+            broken_at=now, broken_reason=reason, updated_at=now
+        )
+    )
+
+
+def mark_working(method: ContactMethod) -> None:
+    """Something was delivered there after all, or its owner says that it works: it is used again."""
+    method.broken_at, method.broken_reason = None, ""
+    method.save(update_fields=["broken_at", "broken_reason", "updated_at"])
 
 
 def set_rule(*, user: User, urgency: Urgency, method: ContactMethod, delay_minutes: int) -> NotificationRule:

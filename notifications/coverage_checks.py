@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-
-from django.db.models import Count, Q
+from uuid import UUID
 
 from teams import coverage, oncall
 from teams.coverage import Finding
 from teams.models import Schedule, Team, User
 
+from .enums import Channel
 from .models import ContactMethod
+from .transports import TRANSPORTS
 
 
 def connect() -> None:
@@ -17,21 +18,25 @@ def connect() -> None:
 
 
 def unreachable(teams: Sequence[Team], schedules: Sequence[Schedule], at: datetime) -> Iterator[Finding]:
-    """People of schedules who have switched off every way to reach them. Somebody without any method is given some with
-    the first page (see contacts.ensure_default_methods)."""
+    """People of schedules whom no contact method reaches: all are switched off, broken, or of providers that are off.
+
+    Somebody without any method is given some with the first page (see contacts.ensure_default_methods).
+    """
     people: dict[User, Schedule] = {}
     for schedule in schedules:
         fallback = [schedule.fallback] if schedule.fallback else []
         for user in [*oncall.participants_of(schedule, at), *fallback]:
             people.setdefault(user, schedule)
-    methods = ContactMethod.objects.filter(user__in=list(people)).values("user")
-    counted = methods.annotate(working=Count("pk", filter=Q(is_enabled=True)))
-    silent = {row["user"] for row in counted if not row["working"]}
+    works: dict[UUID, bool] = {}
+    for method in ContactMethod.objects.filter(user__in=list(people)):
+        works[method.user_id] = works.get(method.user_id, False) or (
+            method.is_working and TRANSPORTS[Channel(method.channel)].is_configured()
+        )
     for user, schedule in people.items():
-        if user.pk in silent:
+        if not works.get(user.pk, True):
             yield Finding(
                 "unreachable",
-                f"{user} is to be on call, but every contact method of theirs is switched off.",
+                f"{user} is to be on call, but none of their contact methods works.",
                 schedule.team,
                 schedule,
                 user=user,

@@ -26,10 +26,20 @@ class NotificationStatus(models.TextChoices):
 UNFINISHED = (NotificationStatus.PENDING, NotificationStatus.SENDING)
 
 
+class Hold(models.TextChoices):
+    """Why a notification waits longer than its rule says."""
+
+    QUIET_HOURS = "quiet_hours", "Waits for the end of quiet hours"
+    BUNDLE = "bundle", "Waits to go with others in one message"
+    LIMIT = "limit", "Waits: the provider’s limit for a minute is used up"
+    PAUSE = "pause", "Waits: the provider asked for a pause"
+    BREAKER = "breaker", "Waits: the provider is failing"
+
+
 class Purpose(models.TextChoices):
     PAGE = "page", "Page"
     TEST = "test", "Test page"
-    NOTICE = "notice", "Notice: nobody answered"
+    NOTICE = "notice", "Notice"
 
 
 class AttemptStatus(models.TextChoices):

@@ -8,7 +8,7 @@ from incidents.enums import Urgency
 from teams.models import User
 
 from .enums import Channel
-from .models import ContactMethod
+from .models import WEEKDAYS, ContactMethod, QuietHours
 
 LONGEST_DELAY_MINUTES = 1440
 
@@ -50,3 +50,31 @@ class RuleForm(forms.Form):
     def __init__(self, data: Any = None, *, user: User, urgency: str = Urgency.HIGH) -> None:
         super().__init__(data, initial={"urgency": urgency}, auto_id=f"id_{urgency}_%s")
         self.fields["contact_method"].queryset = ContactMethod.objects.filter(user=user)
+
+
+class QuietHoursForm(forms.ModelForm):
+    """Quiet hours of a person; the methods are the person's own."""
+
+    weekdays = forms.TypedMultipleChoiceField(
+        choices=list(enumerate(WEEKDAYS)),
+        coerce=int,
+        required=False,
+        label="Beginning on",
+        help_text="None: every day.",
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    class Meta:
+        model = QuietHours
+        fields = ("starts", "until", "weekdays", "allowed_methods")
+        widgets = {
+            "starts": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+            "until": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+            "allowed_methods": forms.CheckboxSelectMultiple,
+        }
+        labels = {"starts": "From", "until": "Until", "allowed_methods": "All the same by"}
+        help_texts = {"allowed_methods": "Pages go by these in quiet hours too."}
+
+    def __init__(self, data: Any = None, *, user: User) -> None:
+        super().__init__(data, instance=QuietHours(user=user), auto_id="id_quiet_%s")
+        self.fields["allowed_methods"].queryset = ContactMethod.objects.filter(user=user)

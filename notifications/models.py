@@ -1,17 +1,23 @@
 """How people are reached, and the outbox of what is to be sent to them."""
 
+from datetime import datetime
+
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, validate_email
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 from incidents.enums import Urgency
 from incidents.models import Incident
 from openalert.base import BaseModel
+from openalert.words import listed
+from teams.models import Team
 
-from .enums import UNFINISHED, AttemptStatus, Channel, NotificationStatus, Purpose
+from .enums import UNFINISHED, AttemptStatus, Channel, Hold, NotificationStatus, Purpose
 
 
 class ContactMethod(BaseModel):
@@ -24,6 +30,13 @@ class ContactMethod(BaseModel):
     label = models.CharField(max_length=80, blank=True, help_text="Your own name for it, like “work”.")
     address = models.CharField(max_length=320, blank=True, help_text="Empty for pages in the app.")
     is_enabled = models.BooleanField(default=True)
+    broken_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since when its provider says that nothing can be delivered there.",
+    )
+    broken_reason = models.TextField(blank=True, default="", db_default="", editable=False)
 
     class Meta:
         ordering = ["channel", "address"]
@@ -42,6 +55,11 @@ class ContactMethod(BaseModel):
     def __str__(self) -> str:
         where = self.label or self.address
         return f"{self.get_channel_display()} ({where})" if where else self.get_channel_display()
+
+    @property
+    def is_working(self) -> bool:
+        """Switched on, and no provider says that it is no good."""
+        return self.is_enabled and self.broken_at is None
 
     def clean(self) -> None:
         super().clean()
@@ -87,8 +105,48 @@ class NotificationRule(BaseModel):
             raise ValidationError({"contact_method": "Choose one of this person's own contact methods."})
 
 
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class QuietHours(BaseModel):
+    """“From 22:00 to 07:00 only critical pages”, in the person's own time zone.
+
+    They begin on each of `weekdays` and last past midnight when `until` is not after `starts`. Pages by the
+    allowed methods go out all the same; the others wait for the end.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="quiet_hours")
+    weekdays = ArrayField(
+        models.PositiveSmallIntegerField(choices=list(enumerate(WEEKDAYS))),
+        default=list,
+        blank=True,
+        size=7,
+        help_text="On which days they begin: 0 is Monday. Empty: every day.",
+    )
+    starts = models.TimeField()
+    until = models.TimeField()
+    allowed_methods = models.ManyToManyField(
+        ContactMethod, blank=True, related_name="+", help_text="Pages go by these all the same."
+    )
+
+    class Meta:
+        ordering = ["starts", "created_at"]
+        verbose_name_plural = "quiet hours"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(weekdays__contained_by=list(range(7))), name="quiet_hours_weekdays_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        days = listed([WEEKDAYS[day] for day in sorted(set(self.weekdays))])
+        return f"{self.starts:%H:%M} to {self.until:%H:%M}, {days or 'every day'}"
+
+
 class Notification(BaseModel):
-    """One message to one person by one method: a row of the outbox. Written only by notifications.outbox.
+    """One message to one person by one method: a row of the outbox.
+
+    Written only by the outbox and the modules that it consists of.
 
     `run_id`, `loop` and `step` say which escalation step asked for it. The run lives in a higher app,
     hence no foreign key; the unique constraint on them is what makes a second page for the same step
@@ -112,11 +170,51 @@ class Notification(BaseModel):
     status = models.CharField(max_length=16, choices=NotificationStatus, default=NotificationStatus.PENDING)
     due_at = models.DateTimeField(help_text="Not to be sent before.")
     wake_at = models.DateTimeField(help_text="When the sweep looks at it again.")
+    hold = models.CharField(
+        max_length=16,
+        choices=Hold,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why it waits longer than its rule says.",
+    )
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    request_id = models.UUIDField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The message that it travels in, or that brought it: who holds the lease.",
+    )
+    bundle_size = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="How many pages went to the person in the same message."
+    )
     attempt_count = models.PositiveSmallIntegerField(default=0)
+    uncounted_attempts = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="Those that were answered “later”, or came before a replay.",
+    )
     last_error = models.TextField(blank=True)
+    payload = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text="What it says: of a notice, and of what failed for good as it was to be sent.",
+    )
+    needs_fallback = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Another way to the person is still to be found.",
+    )
+    fell_back_at = models.DateTimeField(null=True, blank=True, editable=False)
     sent_at = models.DateTimeField(null=True, blank=True)
     seen_at = models.DateTimeField(null=True, blank=True, help_text="In the app: when the person saw it.")
+    discarded_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody put the dead letter away."
+    )
+    discarded_by = models.CharField(max_length=160, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["-created_at"]
@@ -143,6 +241,14 @@ class Notification(BaseModel):
             models.Index(
                 fields=["-updated_at"], condition=Q(status=NotificationStatus.DEAD), name="notification_dead"
             ),
+            models.Index(
+                fields=["contact_method", "due_at"],
+                condition=Q(status__in=UNFINISHED),
+                name="notification_waiting_by_method",
+            ),
+            models.Index(
+                fields=["updated_at"], condition=Q(needs_fallback=True), name="notification_to_fall_back"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -152,12 +258,33 @@ class Notification(BaseModel):
     def is_unfinished(self) -> bool:
         return self.status in UNFINISHED
 
+    @property
+    def is_about_paging(self) -> bool:
+        """Whether it is a notice that something of the paging is broken (notices.py), and of no incident."""
+        return self.purpose == Purpose.NOTICE and self.incident_id is None
+
 
 class DeliveryAttempt(BaseModel):
-    """One try at handing a notification to its transport: committed before the call, completed after."""
+    """One try at handing a notification to its transport: committed before the call, completed after.
+
+    Those of pages that were bundled into one message have its `request_id` in common.
+    """
 
     notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveSmallIntegerField()
+    request_id = models.UUIDField(
+        null=True, blank=True, help_text="Our name for the message that was handed over."
+    )
+    account = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The provider account that it went through.",
+    )
+    # Plain, without a foreign key: what counts is how many went there in the last minute.
+    method_id = models.UUIDField(null=True, blank=True, editable=False)
     status = models.CharField(max_length=16, choices=AttemptStatus, default=AttemptStatus.STARTED)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -173,6 +300,10 @@ class DeliveryAttempt(BaseModel):
             models.UniqueConstraint(fields=["notification", "number"], name="attempt_number_unique"),
             models.CheckConstraint(condition=Q(status__in=AttemptStatus.values), name="attempt_status_known"),
         ]
+        indexes = [
+            models.Index(fields=["method_id", "started_at"], name="attempt_by_method"),
+            models.Index(fields=["account", "started_at"], name="attempt_by_account"),
+        ]
 
     def __str__(self) -> str:
         return f"Attempt {self.number}: {self.get_status_display()}"
@@ -180,6 +311,50 @@ class DeliveryAttempt(BaseModel):
     @property
     def latency_seconds(self) -> float | None:
         return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
+
+
+class ProviderAccount(BaseModel):
+    """How a transport's account at its provider fares. Written only by notifications.accounts.
+
+    It stands in PostgreSQL: a flushed Redis must not make us hammer a provider that asked for a pause.
+    """
+
+    name = models.CharField(max_length=32, unique=True)
+    paused_until = models.DateTimeField(
+        null=True, blank=True, help_text="The provider asked for a pause (Retry-After)."
+    )
+    failures = models.PositiveIntegerField(default=0, help_text="In a row.")
+    open_until = models.DateTimeField(
+        null=True, blank=True, help_text="The circuit breaker is open: then one message is tried."
+    )
+    openings = models.PositiveIntegerField(default=0, help_text="Of the circuit breaker, in a row.")
+    last_error = models.TextField(blank=True)
+    last_failed_at = models.DateTimeField(null=True, blank=True)
+    operations_told_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def closed_until(self) -> datetime | None:
+        """When something may be handed to it again; None when it may be now."""
+        ends = [end for end in (self.paused_until, self.open_until) if end and end > timezone.now()]
+        return max(ends, default=None)
+
+
+class OperationsTeam(BaseModel):
+    """A team that looks after the installation: its responders are told of dead letters and see all of them."""
+
+    team = models.OneToOneField(Team, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        ordering = ["created_at"]
+
+    def __str__(self) -> str:
+        return str(self.team)
 
 
 class MailboxMessage(BaseModel):

@@ -21,8 +21,8 @@ TESTS_SHOWN_FOR = timedelta(minutes=10)
 class Reach:
     """How a person is reached with one urgency: their rules, and what these come to in words.
 
-    Without working methods they are unreachable; with rules that all use switched-off ones, every working
-    method is used at once (contacts.rules_for).
+    Without methods that are switched on they are unreachable; with rules of which none can be used, every
+    working method is used at once (contacts.rules_for).
     """
 
     urgency: Urgency
@@ -47,7 +47,7 @@ def _reach(user: User, urgency: Urgency, own: list[NotificationRule]) -> Reach:
         rules=sorted(rules, key=contacts.in_order_of_use),
         words=contacts.in_words(used),
         is_reachable=bool(used),
-        is_by_default=bool(used) and not any(rule.contact_method.is_enabled for rule in rules),
+        is_by_default=bool(used) and used[0]._state.adding,
         is_in_app_only={rule.contact_method.channel for rule in used} == {Channel.IN_APP},
     )
 

@@ -1,4 +1,4 @@
-"""Answers to incidents' facts: once somebody has answered, pages that wait are dropped."""
+"""Answers to incidents' facts: once somebody has answered, pages that wait are dropped; a new severity moves them."""
 
 from typing import Any
 
@@ -18,7 +18,12 @@ ANSWERED = (
 def connect() -> None:
     for signal in ANSWERED:
         signal.connect(drop_waiting_pages)
+    signals.incidents_severity_changed.connect(reprioritise)
 
 
 def drop_waiting_pages(incidents: list[Incident], **kwargs: Any) -> None:
     outbox.cancel_pages(incidents)
+
+
+def reprioritise(incidents: list[Incident], **kwargs: Any) -> None:
+    outbox.reprioritise(incidents)

@@ -5,16 +5,22 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
-from . import outbox
+from . import fallback, outbox
 from .standby import LeftBehind
 
 left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
 
 
 @shared_task
-def deliver(notification_id: str) -> None:
-    """Send one notification. Being lost or doubled is harmless: the row is the truth."""
-    outbox.deliver(UUID(notification_id))
+def deliver(*notification_ids: str) -> None:
+    """Send notifications. Being lost or doubled is harmless: the rows are the truth."""
+    outbox.deliver_all(map(UUID, notification_ids))
+
+
+@shared_task
+def fall_back(notification_id: str) -> None:
+    """Find another way to the person of a page that failed. Being lost or doubled is harmless."""
+    fallback.fall_back(UUID(notification_id))
 
 
 @shared_task

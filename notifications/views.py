@@ -19,8 +19,8 @@ from openalert.exceptions import OpenAlertError
 from . import contacts, outbox, queries
 from .enums import Purpose
 from .exceptions import TooManyTestPages
-from .forms import ContactMethodForm, RuleForm
-from .models import ContactMethod, Notification, NotificationRule
+from .forms import ContactMethodForm, QuietHoursForm, RuleForm
+from .models import ContactMethod, Notification, NotificationRule, QuietHours
 
 REACH_CHANGED = "reach-changed"  # the region with methods and rules listens for it
 SEEN = "pages-seen"  # the list and the number in the top bar listen for it
@@ -33,11 +33,15 @@ MOST_TESTS_PER_MINUTE = 10
 @require_GET
 def me(request: HttpRequest) -> HttpResponse:
     contacts.ensure_default_methods(request.user)
-    return _me(request)
+    return render_me(request)
 
 
-def _me(
-    request: HttpRequest, *, method_form: ContactMethodForm | None = None, rule_form: RuleForm | None = None
+def render_me(
+    request: HttpRequest,
+    *,
+    method_form: ContactMethodForm | None = None,
+    rule_form: RuleForm | None = None,
+    quiet_form: QuietHoursForm | None = None,
 ) -> HttpResponse:
     """The page; with a faulty form in it, htmx gets the region of methods and rules alone."""
     user, now = request.user, timezone.now()
@@ -49,9 +53,11 @@ def _me(
             (reach, _rule_form(request, reach.urgency, rule_form)) for reach in queries.reach_of(user)
         ],
         "method_form": method_form or ContactMethodForm(user=user),
+        "quiet_hours": QuietHours.objects.filter(user=user).prefetch_related("allowed_methods"),
+        "quiet_form": quiet_form or QuietHoursForm(user=user),
         "memberships": user.memberships.select_related("team"),
     }
-    is_faulty = method_form or rule_form
+    is_faulty = method_form or rule_form or quiet_form
     template = "notifications/_reach.html" if is_faulty and request.htmx else "notifications/me.html"
     return render(request, template, context, status=422 if is_faulty else 200)
 
@@ -66,9 +72,9 @@ def _rule_form(request: HttpRequest, urgency: Urgency, faulty: RuleForm | None) 
 def add_method(request: HttpRequest) -> HttpResponse:
     form = ContactMethodForm(request.POST, user=request.user)
     if not form.is_valid():
-        return _me(request, method_form=form)
+        return render_me(request, method_form=form)
     contacts.add_method(form.instance)
-    return _done(request, f"Added: {form.instance}")
+    return said_on_me(request, f"Added: {form.instance}")
 
 
 @login_required
@@ -77,7 +83,16 @@ def set_enabled(request: HttpRequest, pk: UUID) -> HttpResponse:
     method = _own_method(request, pk)
     is_enabled = request.POST.get("is_enabled") == "1"
     contacts.set_enabled(method=method, is_enabled=is_enabled)
-    return _done(request, f"Switched {'on' if is_enabled else 'off'}: {method}")
+    return said_on_me(request, f"Switched {'on' if is_enabled else 'off'}: {method}")
+
+
+@login_required
+@require_POST
+def mend_method(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The owner says that a broken method works again."""
+    method = _own_method(request, pk)
+    contacts.mark_working(method)
+    return said_on_me(request, f"Used again: {method}")
 
 
 @login_required
@@ -85,7 +100,7 @@ def set_enabled(request: HttpRequest, pk: UUID) -> HttpResponse:
 def remove_method(request: HttpRequest, pk: UUID) -> HttpResponse:
     method = _own_method(request, pk)
     method.delete()
-    return _done(request, f"Removed: {method}")
+    return said_on_me(request, f"Removed: {method}")
 
 
 @login_required
@@ -101,7 +116,7 @@ def test_method(request: HttpRequest, pk: UUID) -> HttpResponse:
         outbox.send_test(user=request.user, contact_method=method)
     except OpenAlertError as failure:
         return refused(request, failure, to=reverse("me"))
-    return _done(request, "A test page is on its way")
+    return said_on_me(request, "A test page is on its way")
 
 
 def _limit_tests(request: HttpRequest) -> None:
@@ -117,7 +132,7 @@ def _limit_tests(request: HttpRequest) -> None:
 def add_rule(request: HttpRequest) -> HttpResponse:
     form = RuleForm(request.POST, user=request.user, urgency=request.POST.get("urgency", ""))
     if not form.is_valid():
-        return _me(request, rule_form=form)
+        return render_me(request, rule_form=form)
     given = form.cleaned_data
     rule = contacts.set_rule(
         user=request.user,
@@ -125,7 +140,7 @@ def add_rule(request: HttpRequest) -> HttpResponse:
         method=given["contact_method"],
         delay_minutes=given["delay_minutes"],
     )
-    return _done(request, f"From now on: {rule}")
+    return said_on_me(request, f"From now on: {rule}")
 
 
 @login_required
@@ -135,14 +150,14 @@ def remove_rule(request: HttpRequest, pk: UUID) -> HttpResponse:
         NotificationRule.objects.select_related("contact_method"), user=request.user, pk=pk
     )
     rule.delete()
-    return _done(request, f"No longer: {rule}")
+    return said_on_me(request, f"No longer: {rule}")
 
 
 def _own_method(request: HttpRequest, pk: UUID) -> ContactMethod:
     return get_object_or_404(ContactMethod, user=request.user, pk=pk)
 
 
-def _done(request: HttpRequest, title: str) -> HttpResponse:
+def said_on_me(request: HttpRequest, title: str) -> HttpResponse:
     return done(request, title, to=reverse("me"), changed=REACH_CHANGED)
 
 
@@ -153,6 +168,20 @@ def my_pages(request: HttpRequest) -> HttpResponse:
     page = Paginator(queries.pages_in_app(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
     unseen = queries.unseen_pages(request.user).count()
     return render(request, "notifications/my_pages.html", {"page": page, "unseen": unseen})
+
+
+@login_required
+@require_GET
+def my_deliveries(request: HttpRequest) -> HttpResponse:
+    """All that was sent to the person or is to be, by every method, with its attempts; newest first."""
+    rows = (
+        Notification.objects.filter(user=request.user)
+        .select_related("incident__service", "contact_method")
+        .prefetch_related("attempts")
+        .order_by("-created_at", "-pk")
+    )
+    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "notifications/my_deliveries.html", {"page": page})
 
 
 @login_required

@@ -84,6 +84,9 @@ class Environment:
     intake_alerts_per_minute: int
     fetch_private_addresses: bool
     worker_concurrency: int
+    provider_limit_per_minute: int
+    provider_limits: dict[str, int]
+    bundle_above_per_minute: int
     email: Email
     from_address: str
     mail_intake: MailIntake
@@ -177,6 +180,9 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
         "fetch_private_addresses": reader.boolean("FETCH_PRIVATE_ADDRESSES", False),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
+        "provider_limit_per_minute": reader.integer("PROVIDER_LIMIT_PER_MINUTE", 100, lowest=0),
+        "provider_limits": reader.read("PROVIDER_LIMITS", check_limits, LIMITS_WANTED) or {},
+        "bundle_above_per_minute": reader.integer("BUNDLE_ABOVE_PER_MINUTE", 10, lowest=0),
         "from_address": reader.given("DEFAULT_FROM_EMAIL") or "OpenAlert <openalert@localhost>",
     }
     if reader.faults:
@@ -292,6 +298,7 @@ REDIS_WANTED = "redis://:password@host:6379/0, rediss://… or unix:///path"
 SITE_URL_WANTED = "the address that people use, like https://alerts.example.org, without a path"
 HOSTS_WANTED = "the host names that are served, separated by commas, like alerts.example.org"
 DOMAIN_WANTED = "the domain behind the @ of integrations' addresses, like alerts.example.org"
+LIMITS_WANTED = "messages a minute by provider account, like smtp=600,twilio=60; 0 for no limit"
 EMAIL_WANTED = "smtp+tls://user:password@host:587, smtp://host:25, smtp+ssl://…, consolemail:// or mailbox://"
 
 
@@ -366,6 +373,16 @@ def check_email_url(given: str) -> dict[str, Any]:
         "use_tls": url.scheme == "smtp+tls",
         "use_ssl": url.scheme == "smtp+ssl",
     }
+
+
+def check_limits(given: str) -> dict[str, int]:
+    limits = {}
+    for pair in filter(None, (part.strip() for part in given.split(","))):
+        name, separator, number = (piece.strip() for piece in pair.partition("="))
+        if not name or not separator or int(number) < 0:
+            raise ValueError
+        limits[name] = int(number)
+    return limits
 
 
 def check_log_level(given: str) -> str:

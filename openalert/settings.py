@@ -256,6 +256,9 @@ STANDBY = {
 ALERT_RETENTION_DAYS = environment.alert_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
 FETCH_PRIVATE_ADDRESSES = environment.fetch_private_addresses
+PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute
+PROVIDER_LIMITS = environment.provider_limits
+BUNDLE_ABOVE_PER_MINUTE = environment.bundle_above_per_minute
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -360,6 +363,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "notifications", "description": "Pages, and the attempts to deliver them."},
         {"name": "contact-methods", "description": "How you are reached."},
         {"name": "notification-rules", "description": "By which method, and after how long."},
+        {"name": "quiet-hours", "description": "When only critical pages reach you."},
+        {"name": "dead-letters", "description": "Pages that failed for good."},
         {"name": "services", "description": "What teams run."},
         {"name": "service-dependencies", "description": "Which services need which."},
         {"name": "teams", "description": "Who owns things."},

@@ -18,11 +18,16 @@ logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 2.0
 MAX_WAITING = 10_000
+# The Redis broker keeps a list for each of these priorities, and workers empty them in this order.
+PRIORITIES = (0, 3, 6, 9)
 
 
-def wake(task: str, *args: str) -> None:
-    """Send the Celery task named `task` when the transaction commits. Never waits or raises for the broker's sake."""
-    transaction.on_commit(partial(waker.send, task, args), robust=True)
+def wake(task: str, *args: str, priority: int = 0) -> None:
+    """Send the Celery task named `task` when the transaction commits. Never waits or raises for the broker's sake.
+
+    `priority` is a severity's rank: among those of one queue that wait, 0 comes first.
+    """
+    transaction.on_commit(partial(waker.send, task, args, priority), robust=True)
 
 
 class Waker:
@@ -34,16 +39,16 @@ class Waker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pid: int | None = None
-        self._waiting: Queue[tuple[str, tuple[str, ...]]]
+        self._waiting: Queue[tuple[str, tuple[str, ...], int]]
         self._paused_until = 0.0
         #: Whether the broker did not take the last wake-up that it was offered.
         self.is_broker_away = False
 
-    def send(self, task: str, args: tuple[str, ...]) -> None:
+    def send(self, task: str, args: tuple[str, ...], priority: int = 0) -> None:
         """Queue a wake-up; returns at once."""
         self._ensure_running()
         try:
-            self._waiting.put_nowait((task, args))
+            self._waiting.put_nowait((task, args, priority))
         except Full:
             logger.warning("wake-ups were dropped: %s wait for the broker", MAX_WAITING)
             self._drop_all()
@@ -58,11 +63,12 @@ class Waker:
 
     def _run(self) -> None:
         while True:
-            task, args = self._waiting.get()
+            task, args, priority = self._waiting.get()
             if time.monotonic() < self._paused_until:
                 continue
             try:
-                current_app.send_task(task, args=args, retry=False, ignore_result=True)
+                rank = PRIORITIES[min(priority, len(PRIORITIES) - 1)]
+                current_app.send_task(task, args=args, retry=False, ignore_result=True, priority=rank)
                 self.is_broker_away = False
             except Exception as error:  # kombu wraps whatever the broker's client raises, but not all of it
                 # Each of those that wait would have to wait for its time-out: let them pass for a while.

@@ -57,6 +57,9 @@ class Stack:
             "PORT": str(self.ports[0]),
             "DEBUG": "no",
             "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
+            # Each page is reckoned with by itself and at once.
+            "PROVIDER_LIMIT_PER_MINUTE": "0",
+            "BUNDLE_ABOVE_PER_MINUTE": "0",
             "DATABASE_POOL_SIZE": "10",
             "DJANGO_SETTINGS_MODULE": "openalert.settings",
             "PYTHONUNBUFFERED": "1",

@@ -24,3 +24,14 @@ class NotificationFilter(filters.FilterSet):
     class Meta:
         model = Notification
         fields = ["status", "channel", "purpose", "user", "incident", "is_seen"]
+
+
+class DeadLetterFilter(filters.FilterSet):
+    channel = filters.MultipleChoiceFilter(choices=Channel.choices)
+    purpose = filters.ChoiceFilter(choices=Purpose.choices)
+    user = filters.UUIDFilter(field_name="user_id")
+    incident = filters.UUIDFilter(field_name="incident_id")
+
+    class Meta:
+        model = Notification
+        fields = ["channel", "purpose", "user", "incident"]

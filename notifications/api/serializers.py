@@ -1,10 +1,18 @@
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.relations import PrimaryKeyRelatedField
 
 from incidents.api.serializers import IncidentRefSerializer
-from notifications.models import ContactMethod, DeliveryAttempt, Notification, NotificationRule
+from notifications.enums import Hold
+from notifications.models import (
+    ContactMethod,
+    DeliveryAttempt,
+    Notification,
+    NotificationRule,
+    QuietHours,
+)
 from openalert.rest.serializers import ModelSerializer
 from teams.api.serializers import UserRefSerializer
 
@@ -19,7 +27,11 @@ class OwnedSerializer(ModelSerializer):
 class ContactMethodSerializer(OwnedSerializer):
     class Meta:
         model = ContactMethod
-        fields = ["id", "channel", "label", "address", "is_enabled", "created_at", "updated_at"]
+        fields = [
+            "id", "channel", "label", "address", "is_enabled", "broken_at", "broken_reason", "created_at",
+            "updated_at",
+        ]  # fmt: skip
+        read_only_fields = ["broken_at", "broken_reason"]
 
 
 class OwnContactMethodField(PrimaryKeyRelatedField):
@@ -35,10 +47,28 @@ class NotificationRuleSerializer(OwnedSerializer):
         fields = ["id", "urgency", "contact_method", "delay_minutes", "created_at", "updated_at"]
 
 
+class QuietHoursSerializer(OwnedSerializer):
+    allowed_methods = OwnContactMethodField(
+        many=True,
+        required=False,
+        queryset=ContactMethod.objects.all(),
+        help_text="Pages go by these all the same.",
+    )
+
+    class Meta:
+        model = QuietHours
+        fields = ["id", "weekdays", "starts", "until", "allowed_methods", "created_at", "updated_at"]
+
+
 class DeliveryAttemptSerializer(serializers.ModelSerializer):
+    latency_seconds = serializers.FloatField(allow_null=True)
+
     class Meta:
         model = DeliveryAttempt
-        fields = ["number", "status", "started_at", "finished_at", "error", "is_permanent", "provider_id"]
+        fields = [
+            "number", "status", "started_at", "finished_at", "latency_seconds", "error", "is_permanent",
+            "request_id", "provider_id", "account",
+        ]  # fmt: skip
         read_only_fields = fields
 
 
@@ -46,16 +76,49 @@ class NotificationSerializer(serializers.ModelSerializer):
     user = UserRefSerializer()
     incident = IncidentRefSerializer(allow_null=True)
     address = serializers.SerializerMethodField(help_text="Only of one's own; null for other people's.")
+    hold = serializers.SerializerMethodField(help_text="Why it waits longer than its rule says; else null.")
     attempts = DeliveryAttemptSerializer(many=True)
 
     class Meta:
         model = Notification
         fields = [
             "id", "purpose", "user", "incident", "channel", "address", "run_id", "loop", "step", "status",
-            "due_at", "attempt_count", "last_error", "sent_at", "seen_at", "created_at", "attempts",
+            "due_at", "hold", "bundle_size", "attempt_count", "last_error", "sent_at", "seen_at", "created_at",
+            "attempts",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field({"oneOf": [{"type": "string", "enum": Hold.values}, {"type": "null"}]})
+    def get_hold(self, notification: Notification) -> str | None:
+        return notification.hold or None
 
     def get_address(self, notification: Notification) -> str | None:
         is_own = notification.user_id == self.context["request"].user.pk
         return notification.address if is_own else None
+
+
+class PayloadSerializer(serializers.Serializer):
+    subject = serializers.CharField(default="")
+    text = serializers.CharField(default="")
+
+
+class DeadLetterSerializer(NotificationSerializer):
+    payload = serializers.SerializerMethodField(help_text="What it said; empty when it could not be written.")
+
+    class Meta(NotificationSerializer.Meta):
+        fields = [*NotificationSerializer.Meta.fields, "payload", "updated_at"]
+        read_only_fields = fields
+
+    @extend_schema_field(PayloadSerializer)
+    def get_payload(self, letter: Notification) -> dict[str, str]:
+        return {name: letter.payload.get(name, "") for name in ("subject", "text")}
+
+
+class ChosenLettersSerializer(serializers.Serializer):
+    """Which dead letters; those that the asker may not see, and those that are none any more, are passed over."""
+
+    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=500)
+
+
+class ChangedLettersSerializer(serializers.Serializer):
+    count = serializers.IntegerField(help_text="How many of them it was done to.")

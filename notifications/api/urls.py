@@ -6,7 +6,9 @@ from . import viewsets
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("contact-methods", viewsets.ContactMethodViewSet)
 router.register("notification-rules", viewsets.NotificationRuleViewSet)
+router.register("quiet-hours", viewsets.QuietHoursViewSet)
 router.register("notifications", viewsets.NotificationViewSet)
+router.register("dead-letters", viewsets.DeadLetterViewSet, basename="dead-letter")
 
 urlpatterns = [
     path(

@@ -1,3 +1,5 @@
+from uuid import UUID
+
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -9,8 +11,8 @@ from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
 
 from incidents.api.lookup import incident_to_see
 from incidents.models import Incident
-from notifications import outbox
-from notifications.models import ContactMethod, Notification, NotificationRule
+from notifications import contacts, dead_letters, outbox
+from notifications.models import ContactMethod, Notification, NotificationRule, QuietHours
 
 from . import filters, serializers
 
@@ -38,6 +40,14 @@ class ContactMethodViewSet(ModelViewSet):
         data = serializers.NotificationSerializer(notification, context=context).data
         return Response(data, status.HTTP_202_ACCEPTED)
 
+    @extend_schema(request=None, responses=serializers.ContactMethodSerializer)
+    @action(detail=True, methods=["post"])
+    def mended(self, request: Request, **kwargs: str) -> Response:
+        """Use a method again that was marked as broken."""
+        method = self.get_object()
+        contacts.mark_working(method)
+        return Response(self.get_serializer(method).data)
+
 
 class NotificationRuleViewSet(ModelViewSet):
     """When the asker is paged: by which method, after how many minutes."""
@@ -50,6 +60,75 @@ class NotificationRuleViewSet(ModelViewSet):
 
     def get_queryset(self) -> QuerySet[NotificationRule]:
         return self.queryset.filter(user=self.request.user)
+
+
+class QuietHoursViewSet(ModelViewSet):
+    """When only critical pages reach the asker, in their own time zone; others wait for the end."""
+
+    queryset = QuietHours.objects.prefetch_related("allowed_methods")
+    serializer_class = serializers.QuietHoursSerializer
+    ordering = ("created_at",)
+    ordering_fields = ("created_at", "starts")
+
+    def get_queryset(self) -> QuerySet[QuietHours]:
+        return self.queryset.filter(user=self.request.user)
+
+
+class DeadLetterViewSet(ReadOnlyModelViewSet):
+    """Notifications that failed for good: those about incidents of the teams that the asker responds for; all of
+    them for operators."""
+
+    queryset = NOTIFICATIONS
+    serializer_class = serializers.DeadLetterSerializer
+    filterset_class = filters.DeadLetterFilter
+    ordering = ("-updated_at",)
+    ordering_fields = ("updated_at", "created_at")
+
+    def get_queryset(self) -> QuerySet[Notification]:
+        visible = dead_letters.visible_to(self.request.user)
+        return visible.select_related("user", "incident").prefetch_related("attempts")
+
+    @extend_schema(request=None, responses=serializers.ChangedLettersSerializer)
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, **kwargs: str) -> Response:
+        """Send it again, to the contact method's address of today."""
+        return counted(dead_letters.replay([self.get_object().pk], by=request.user))
+
+    @extend_schema(request=None, responses=serializers.ChangedLettersSerializer)
+    @action(detail=True, methods=["post"])
+    def discard(self, request: Request, **kwargs: str) -> Response:
+        """Put it away; it stays among the notifications."""
+        return counted(dead_letters.discard([self.get_object().pk], by=request.user))
+
+    @extend_schema(
+        operation_id="dead_letters_replay_many",
+        request=serializers.ChosenLettersSerializer,
+        responses=serializers.ChangedLettersSerializer,
+    )
+    @action(detail=False, methods=["post"], url_path="replay", url_name="replay-many", filterset_class=None)
+    def replay_many(self, request: Request) -> Response:
+        """Send several again."""
+        return counted(dead_letters.replay(chosen(request), by=request.user))
+
+    @extend_schema(
+        operation_id="dead_letters_discard_many",
+        request=serializers.ChosenLettersSerializer,
+        responses=serializers.ChangedLettersSerializer,
+    )
+    @action(detail=False, methods=["post"], url_path="discard", url_name="discard-many", filterset_class=None)
+    def discard_many(self, request: Request) -> Response:
+        """Put several away."""
+        return counted(dead_letters.discard(chosen(request), by=request.user))
+
+
+def chosen(request: Request) -> list[UUID]:
+    serializer = serializers.ChosenLettersSerializer(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data["ids"]
+
+
+def counted(count: int) -> Response:
+    return Response({"count": count})
 
 
 class NotificationViewSet(ReadOnlyModelViewSet):

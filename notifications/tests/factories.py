@@ -1,11 +1,19 @@
 """Rows of the notifications app for tests. They are written as they are: nothing is delivered."""
 
+from datetime import time
+
 import factory
 from django.utils import timezone
 
 from incidents.tests.factories import IncidentFactory
 from notifications.enums import AttemptStatus, Channel, NotificationStatus
-from notifications.models import ContactMethod, DeliveryAttempt, Notification, NotificationRule
+from notifications.models import (
+    ContactMethod,
+    DeliveryAttempt,
+    Notification,
+    NotificationRule,
+    QuietHours,
+)
 from openalert.ids import uuid7
 from teams.tests.factories import UserFactory
 
@@ -32,6 +40,22 @@ class NotificationRuleFactory(factory.django.DjangoModelFactory):
 
     user = factory.SubFactory(UserFactory)
     contact_method = factory.SubFactory(ContactMethodFactory, user=factory.SelfAttribute("..user"))
+
+
+class QuietHoursFactory(factory.django.DjangoModelFactory):
+    """Every night from 22:00 to 07:00; `allowed=[method]` are the methods that go all the same."""
+
+    class Meta:
+        model = QuietHours
+        skip_postgeneration_save = True
+
+    user = factory.SubFactory(UserFactory)
+    starts = time(22)
+    until = time(7)
+
+    @factory.post_generation
+    def allowed(self, create, extracted, **kwargs):
+        self.allowed_methods.set(extracted or [])
 
 
 class NotificationFactory(factory.django.DjangoModelFactory):

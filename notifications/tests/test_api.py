@@ -1,14 +1,16 @@
 import pytest
 from django.core.cache import cache
+from django.utils import timezone
 
 from incidents.tests.factories import IncidentFactory
 from notifications.enums import Channel, NotificationStatus, Purpose
-from notifications.models import ContactMethod, Notification, NotificationRule
+from notifications.models import ContactMethod, Notification, NotificationRule, QuietHours
 from notifications.tests.factories import (
     ContactMethodFactory,
     DeliveryAttemptFactory,
     NotificationFactory,
     NotificationRuleFactory,
+    QuietHoursFactory,
 )
 from teams.tests.cast import SEEN_BY_MEMBERS, Cast, answers, count_queries
 from teams.tests.factories import MembershipFactory, ServiceFactory, UserFactory
@@ -172,6 +174,9 @@ def test_notifications_are_filtered(cast):
 
 LISTS = {
     "/api/v1/contact-methods": lambda cast: ContactMethodFactory(user=cast.observer),
+    "/api/v1/quiet-hours": lambda cast: QuietHoursFactory(
+        user=cast.observer, allowed=[ContactMethodFactory(user=cast.observer)]
+    ),
     "/api/v1/notification-rules": lambda cast: NotificationRuleFactory(user=cast.observer),
     "/api/v1/notifications": lambda cast: add_page(cast, IncidentFactory(service=cast.incident.service)),
     "/api/v1/incidents/{}/notifications": lambda cast: add_page(cast, cast.incident),
@@ -202,3 +207,45 @@ def test_rules_are_filtered_by_urgency(cast):
         NotificationRuleFactory(user=cast.observer, contact_method=method, urgency=urgency)
     results = cast.api("observer").get("/api/v1/notification-rules?urgency=low").json()["results"]
     assert [rule["urgency"] for rule in results] == ["low"]
+
+
+# Quiet hours and broken methods
+
+
+def test_quiet_hours_are_their_owners_alone(cast):
+    quiet = QuietHoursFactory(user=cast.responder)
+    path = f"/api/v1/quiet-hours/{quiet.pk}"
+    only_responder = {"manager": 404, "observer": 404, "outsider": 404}
+    assert cast.statuses("get", path) == answers(responder=200, **only_responder)
+    assert cast.statuses("patch", path, {"until": "08:00"}) == answers(responder=200, **only_responder)
+    assert cast.statuses("delete", path) == answers(responder=204, **only_responder)
+
+
+def test_quiet_hours_are_written_with_the_methods_that_go_all_the_same(cast):
+    method = ContactMethodFactory(user=cast.responder)
+    body = {"starts": "22:00", "until": "07:00", "weekdays": [0, 6], "allowed_methods": [str(method.pk)]}
+    api = cast.api("responder")
+    made = api.post("/api/v1/quiet-hours", body).json()
+    assert (made["starts"], made["weekdays"], made["allowed_methods"]) == (
+        "22:00:00",
+        [0, 6],
+        [str(method.pk)],
+    )
+    assert list(QuietHours.objects.get().allowed_methods.all()) == [method]
+    foreign = {**body, "allowed_methods": [str(ContactMethodFactory().pk)]}
+    assert errors(api.post("/api/v1/quiet-hours", foreign)) == [("does_not_exist", "allowed_methods")]
+    assert errors(api.post("/api/v1/quiet-hours", {**body, "weekdays": [7]})) == [
+        ("invalid_choice", "weekdays.0")
+    ]
+
+
+def test_a_broken_method_is_used_again_when_its_owner_says_so(cast):
+    method = ContactMethodFactory(
+        user=cast.responder, broken_at=timezone.now(), broken_reason="invalid number"
+    )
+    api, path = cast.api("responder"), f"/api/v1/contact-methods/{method.pk}"
+    assert api.get(path).json()["broken_reason"] == "invalid number"
+    assert api.patch(path, {"broken_at": None}).json()["broken_at"] is not None
+    only_responder = {"manager": 404, "observer": 404, "outsider": 404}
+    assert cast.statuses("post", f"{path}/mended") == answers(responder=200, **only_responder)
+    assert api.post(f"{path}/mended").json()["broken_at"] is None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from notifications import contacts
 from notifications.tests.factories import ContactMethodFactory
 from teams import coverage, rotations
 from teams.tests.cast import Cast
@@ -23,5 +24,16 @@ def test_people_whom_nothing_reaches_are_found(clock):
     assert unreachable(schedule) == [cast.responder]
     rotations.set_fallback(schedule_id=schedule.pk, user=cast.manager)
     assert unreachable(schedule) == [cast.responder, cast.manager]
-    ContactMethodFactory(user=cast.responder, address="other@example.org")
+    other = ContactMethodFactory(user=cast.responder, address="other@example.org")
     assert unreachable(schedule) == [cast.manager]
+    contacts.mark_broken(other, reason="no such mailbox", now=clock.now)
+    assert unreachable(schedule) == [cast.responder, cast.manager]
+
+
+def test_people_whose_provider_is_off_are_found(clock, provider):
+    cast = Cast()
+    schedule = ScheduleFactory(team=cast.team, on_call=[cast.responder])
+    ContactMethodFactory(user=cast.responder)
+    assert unreachable(schedule) == []
+    provider.off = "no account"
+    assert unreachable(schedule) == [cast.responder]

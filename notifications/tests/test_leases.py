@@ -2,9 +2,10 @@
 
 import pytest
 
-from notifications import leases, outbox
+from notifications import lease_keeper, leases, outbox, results
 from notifications.enums import NotificationStatus
-from notifications.leases import LEASE, LONGEST, Keeper
+from notifications.lease_keeper import LONGEST, Keeper
+from notifications.leases import LEASE
 from notifications.models import Notification
 from notifications.tests.factories import NotificationFactory
 
@@ -12,7 +13,7 @@ from notifications.tests.factories import NotificationFactory
 @pytest.fixture
 def keeper(monkeypatch):
     """Whose thread does nothing in the time that a test takes."""
-    monkeypatch.setattr(leases, "RENEW_SECONDS", 30.0)
+    monkeypatch.setattr(lease_keeper, "RENEW_SECONDS", 30.0)
     return Keeper()
 
 
@@ -23,13 +24,13 @@ def page(db, clock):
 
 def grow_old(monkeypatch, seconds):
     """What is held from here on has been held for so long."""
-    real = leases.time.monotonic()
-    monkeypatch.setattr(leases.time, "monotonic", lambda: real + seconds)
+    real = lease_keeper.time.monotonic()
+    monkeypatch.setattr(lease_keeper.time, "monotonic", lambda: real + seconds)
 
 
 def test_lease_of_a_slow_message_is_renewed(page, keeper, clock, monkeypatch):
-    attempt = outbox._lease(page.pk)
-    with keeper.holding(attempt):
+    lease = leases.take(page.pk)
+    with keeper.holding(lease):
         assert (keeper.count, keeper.renew()) == (1, 0), "it has only begun"
         clock.advance(seconds=LEASE.total_seconds() - 1)
         grow_old(monkeypatch, 31)
@@ -40,38 +41,38 @@ def test_lease_of_a_slow_message_is_renewed(page, keeper, clock, monkeypatch):
 
 
 def test_lease_of_a_message_that_hangs_runs_out(page, keeper, monkeypatch):
-    with keeper.holding(outbox._lease(page.pk)):
+    with keeper.holding(leases.take(page.pk)):
         grow_old(monkeypatch, LONGEST.total_seconds() + 1)
         assert keeper.renew() == 0
 
 
 def test_lease_that_somebody_else_has_now_is_not_renewed(page, keeper, clock, monkeypatch):
-    with keeper.holding(outbox._lease(page.pk)):
+    with keeper.holding(leases.take(page.pk)):
         clock.advance(seconds=LEASE.total_seconds())
-        outbox._lease(page.pk)
+        leases.take(page.pk)
         grow_old(monkeypatch, 31)
         assert keeper.renew() == 0
 
 
 def test_lease_of_what_was_sent_is_not_renewed(page, keeper, monkeypatch):
-    attempt = outbox._lease(page.pk)
-    with keeper.holding(attempt):
-        outbox._finish(attempt, provider_id="1")
+    lease = leases.take(page.pk)
+    with keeper.holding(lease):
+        results.finish(lease, provider_id="1")
         grow_old(monkeypatch, 31)
         assert keeper.renew() == 0
     assert Notification.objects.get().status == NotificationStatus.SENT
 
 
 def test_keepers_thread_renews_by_itself(page, clock, monkeypatch):
-    renewed = leases.threading.Event()
-    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
+    renewed = lease_keeper.threading.Event()
+    monkeypatch.setattr(lease_keeper, "RENEW_SECONDS", 0.01)
     monkeypatch.setattr(Keeper, "renew", lambda keeper: renewed.set())
-    with Keeper().holding(outbox._lease(page.pk)):
+    with Keeper().holding(leases.take(page.pk)):
         assert renewed.wait(10)
 
 
 def test_killed_senders_page_is_free_again_after_a_short_lease(page, clock):
-    outbox._lease(page.pk)
+    leases.take(page.pk)
     clock.advance(seconds=LEASE.total_seconds() - 1)
     assert outbox.take_left_behind(limit=9) == []
     clock.advance(seconds=1)

@@ -1,6 +1,7 @@
 """The outbox: sent once, on time, whatever fails in between."""
 
 import smtplib
+from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
 from unittest.mock import patch
@@ -11,47 +12,22 @@ from django.core import mail
 from incidents import lifecycle
 from incidents.enums import Kind, Status
 from incidents.timeline import SYSTEM
-from notifications import backoff, outbox
-from notifications.enums import AttemptStatus, Channel, NotificationStatus, Purpose
+from notifications import backoff, leases, outbox, results
+from notifications.enums import AttemptStatus, NotificationStatus, Purpose
 from notifications.exceptions import ContactMethodDisabled, DeliveryError
 from notifications.leases import LEASE
 from notifications.models import MailboxMessage, Notification
+from notifications.results import Failure
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
-from notifications.transports import TRANSPORTS
+from notifications.tests.recorder import work
+from notifications.waking import GRACE
 
 PENDING, SENDING, SENT = NotificationStatus.PENDING, NotificationStatus.SENDING, NotificationStatus.SENT
-
-
-class Recorder:
-    """A transport at the network's edge: keeps what it is given, or raises what it is told to."""
-
-    def __init__(self):
-        self.messages = []
-        self.faults = []
-
-    def send(self, message):
-        if self.faults and (fault := self.faults.pop(0)):
-            raise fault
-        self.messages.append(message)
-        return f"id-{len(self.messages)}"
-
-
-@pytest.fixture
-def provider(monkeypatch):
-    recorder = Recorder()
-    monkeypatch.setitem(TRANSPORTS, Channel.EMAIL, recorder)
-    return recorder
 
 
 @pytest.fixture
 def page(db, clock):
     return NotificationFactory()
-
-
-def work(clock):
-    """A second of beat and workers."""
-    for notification in Notification.objects.filter(due_at__lte=clock.now):
-        outbox.deliver(notification.pk)
 
 
 def test_page_is_sent_once(page, provider, clock):
@@ -96,7 +72,8 @@ def test_after_five_failures_it_is_dead_and_says_so(page, provider, clock):
         clock.advance(seconds=1)
     page.refresh_from_db()
     assert (page.status, page.attempt_count, page.last_error) == (NotificationStatus.DEAD, 5, "busy")
-    assert page.incident.timeline.get().kind == Kind.PAGE_FAILED
+    kinds = page.incident.timeline.values_list("kind", flat=True)
+    assert list(kinds) == [Kind.PAGE_FAILED, Kind.NOBODY_TO_PAGE]
 
 
 def test_permanent_failure_is_not_tried_again(page, provider, clock):
@@ -136,10 +113,10 @@ def test_page_whose_worker_died_is_sent_when_the_lease_has_run_out(page, provide
 
 
 def test_worker_that_comes_back_after_its_lease_changes_nothing(page, provider, clock):
-    slow = outbox._lease(page.pk)
+    slow = leases.take(page.pk)
     clock.advance(seconds=LEASE.total_seconds())
     outbox.deliver(page.pk)
-    outbox._finish(slow, error="timed out")
+    results.finish(slow, failure=Failure("timed out"))
     page.refresh_from_db()
     assert (page.status, page.last_error) == (SENT, "")
 
@@ -153,7 +130,7 @@ def test_page_that_nobody_needs_any_more_is_dropped(page, provider, clock, answe
 
 
 def test_page_left_by_a_dead_worker_is_dropped_when_the_incident_was_answered(page, provider, clock):
-    outbox._lease(page.pk)
+    leases.take(page.pk)
     lifecycle.acknowledge(incident_id=page.incident.pk, actor=SYSTEM)
     clock.advance(seconds=LEASE.total_seconds())
     outbox.deliver(page.pk)
@@ -164,7 +141,7 @@ def test_page_left_by_a_dead_worker_is_dropped_when_the_incident_was_answered(pa
 def test_sweep_wakes_each_page_once_in_a_while(page, clock):
     Notification.objects.update(wake_at=clock.now)
     assert (outbox.sweep(), outbox.sweep()) == (1, 0)
-    clock.advance(seconds=outbox.GRACE.total_seconds())
+    clock.advance(seconds=GRACE.total_seconds())
     assert outbox.sweep() == 1
 
 
@@ -240,3 +217,55 @@ def test_snoozed_incident_is_not_paged(page, provider, clock):
     assert page.incident.__class__.objects.get().status == Status.SNOOZED
     outbox.deliver(page.pk)
     assert provider.messages == []
+
+
+def kill_senders(page, provider, clock, count):
+    """So many die in the call, one after the other, as soon as each gets the page."""
+    with patch.object(provider, "send", side_effect=SystemExit) as killing:
+        while killing.call_count < count:
+            with suppress(SystemExit):
+                outbox.deliver(page.pk)
+            clock.advance(seconds=15)
+    clock.advance(minutes=8)
+
+
+def test_page_does_not_die_because_its_senders_died(page, provider, clock):
+    kill_senders(page, provider, clock, 12)
+    outbox.deliver(page.pk)
+    assert provider.messages == [], "it is tried more and more seldom"
+    clock.advance(minutes=8)
+    outbox.deliver(page.pk)
+    page.refresh_from_db()
+    assert (page.status, page.attempt_count, len(provider.messages)) == (SENT, 13, 1)
+
+
+def test_senders_that_died_leave_a_page_all_its_attempts(page, provider, clock):
+    kill_senders(page, provider, clock, 2)
+    provider.faults = [DeliveryError("busy")] * 4
+    for _ in range(60):
+        work(clock)
+        clock.advance(seconds=1)
+    page.refresh_from_db()
+    assert (page.status, page.attempt_count, len(provider.messages)) == (SENT, 7, 1)
+
+
+def test_page_whose_senders_die_goes_another_way_too(page, provider, clock):
+    other = ContactMethodFactory(user=page.user)
+    kill_senders(page, provider, clock, 3)
+    outbox.deliver(page.pk)
+    assert Notification.objects.exclude(pk=page.pk).get().contact_method == other
+    work(clock)
+    assert provider.addresses == [other.address]
+    clock.advance(minutes=1)
+    work(clock)
+    assert provider.addresses == [other.address, page.address]
+
+
+def test_page_that_kills_its_senders_is_given_up_at_last(page, provider, clock):
+    began = clock.now
+    kill_senders(page, provider, clock, leases.MOST_DEATHS)
+    outbox.deliver(page.pk)
+    page.refresh_from_db()
+    assert (page.status, page.attempt_count, provider.messages) == (NotificationStatus.DEAD, 21, [])
+    assert page.last_error == "its senders died or were too slow"
+    assert clock.now - began > timedelta(minutes=40)

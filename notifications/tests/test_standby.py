@@ -6,21 +6,25 @@ import pytest
 from django.db import OperationalError, connection
 
 from incidents.tests.factories import IncidentFactory
-from notifications import outbox
+from notifications import leases, outbox, results, waking
 from notifications.enums import Channel, NotificationStatus
+from notifications.leases import LEASE
 from notifications.models import Notification
 from notifications.outbox import PageRequest
+from notifications.slots import Slots
 from notifications.standby import LeftBehind
 from notifications.tests.factories import NotificationFactory
+from notifications.tests.recorder import Recorder
 from notifications.transports import TRANSPORTS
 from openalert.ids import uuid7
 from teams.tests.factories import UserFactory
 
 
-class Gate:
+class Gate(Recorder):
     """A transport that lets messages through once it is open, and knows the most that waited at once."""
 
     def __init__(self):
+        super().__init__()
         self.is_open = threading.Event()
         self.lock = threading.Lock()
         self.waiting = self.most = 0
@@ -44,7 +48,10 @@ def gate(monkeypatch):
     return gate
 
 
-def test_pages_left_behind_are_sent_once_and_no_more_at_once_than_allowed(transactional_db, gate):
+def test_pages_left_behind_are_sent_once_and_no_more_at_once_than_allowed(
+    transactional_db, gate, monkeypatch
+):
+    monkeypatch.setattr(outbox, "slots", Slots(3))
     pages = [NotificationFactory().pk for _ in range(7)]
     first, second = LeftBehind(2), LeftBehind(1)
 
@@ -69,7 +76,7 @@ def test_page_that_was_taken_waits_its_grace_before_another_takes_it(db, clock):
     page = NotificationFactory()
     assert outbox.take_left_behind(limit=9) == [page.pk]
     assert (outbox.take_left_behind(limit=9), outbox.sweep()) == ([], 0)
-    clock.advance(seconds=outbox.GRACE.total_seconds())
+    clock.advance(seconds=waking.GRACE.total_seconds())
     assert outbox.sweep() == 1
 
 
@@ -84,15 +91,15 @@ def test_page_is_free_for_senders_at_once_when_no_wake_up_can_come(db, clock, mo
 
 def test_result_is_written_when_the_database_is_back(transactional_db, gate, monkeypatch):
     page = NotificationFactory()
-    finish, faults = outbox._finish, [OperationalError("the server is gone"), OperationalError("still")]
+    finish, faults = results.finish, [OperationalError("the server is gone"), OperationalError("still")]
 
-    def finish_later(attempt, **result):
+    def finish_later(lease, **result):
         if faults:
             raise faults.pop(0)
-        finish(attempt, **result)
+        return finish(lease, **result)
 
-    monkeypatch.setattr(outbox, "_finish", finish_later)
-    monkeypatch.setattr(outbox, "RESULT_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(results, "finish", finish_later)
+    monkeypatch.setattr(results, "PAUSE_SECONDS", 0)
     gate.is_open.set()
     outbox.deliver(page.pk)
     page.refresh_from_db()
@@ -101,22 +108,31 @@ def test_result_is_written_when_the_database_is_back(transactional_db, gate, mon
 
 def test_result_that_was_written_though_the_answer_was_lost_is_written_once(db, gate):
     page = NotificationFactory()
-    attempt = outbox._lease(page.pk)
-    outbox._finish(attempt, provider_id="id")
-    outbox._finish(attempt, provider_id="id")
+    lease = leases.take(page.pk)
+    results.finish(lease, provider_id="id")
+    results.finish(lease, provider_id="id")
     assert page.incident.timeline.count() == 1
 
 
 def test_result_that_cannot_be_written_for_long_is_given_up(transactional_db, gate, monkeypatch):
     page = NotificationFactory()
 
-    def finish_never(attempt, **result):
+    def finish_never(lease, **result):
         raise OperationalError("the server is gone")
 
-    monkeypatch.setattr(outbox, "_finish", finish_never)
-    monkeypatch.setattr(outbox, "RESULT_PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(results, "finish", finish_never)
+    monkeypatch.setattr(results, "PATIENCE_SECONDS", -1)
     gate.is_open.set()
     with pytest.raises(OperationalError):
         outbox.deliver(page.pk)
     page.refresh_from_db()
     assert page.status == NotificationStatus.SENDING, "its lease is to run out"
+
+
+def test_page_that_needs_another_way_finds_it_without_wake_ups(db, clock, gate):
+    page = NotificationFactory(needs_fallback=True)
+    clock.advance(seconds=waking.GRACE.total_seconds())
+    Notification.objects.update(wake_at=clock.now + LEASE)
+    LeftBehind(1).look()
+    page.refresh_from_db()
+    assert (page.needs_fallback, page.fell_back_at) == (False, clock.now)

@@ -9,10 +9,21 @@ from django.utils import timezone
 from incidents.enums import Urgency
 from incidents.models import LiveEvent
 from incidents.tests.factories import IncidentFactory
-from notifications import outbox
+from notifications import contacts, outbox
 from notifications.enums import Channel, NotificationStatus, Purpose
-from notifications.models import ContactMethod, MailboxMessage, Notification, NotificationRule
-from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
+from notifications.models import (
+    ContactMethod,
+    MailboxMessage,
+    Notification,
+    NotificationRule,
+    QuietHours,
+)
+from notifications.tests.factories import (
+    ContactMethodFactory,
+    DeliveryAttemptFactory,
+    NotificationFactory,
+    NotificationRuleFactory,
+)
 from openalert.tests.pages import Pages
 from teams.tests.cast import Cast
 from teams.tests.factories import ServiceFactory
@@ -378,3 +389,82 @@ def test_old_tests_are_no_news(client, email, clock):
     outbox.send_test(user=email.user, contact_method=email)
     clock.advance(minutes=11)
     assert "Test on its way" not in client.get(ME).text
+
+
+# Broken methods, quiet hours, deliveries
+
+
+def test_a_broken_method_says_so_and_is_used_again_when_its_owner_says_so(pages, client, email):
+    contacts.mark_broken(email, reason="<no such mailbox>", now=timezone.now())
+    text = client.get(ME).text
+    assert "Broken" in text and "&lt;no such mailbox&gt;" in text
+    assert pages.statuses("post", by(email, "mended")) == pages.answers(404, 302, 404, 404)
+    client.post(by(email, "mended"), headers=HTMX)
+    email.refresh_from_db()
+    assert email.is_working
+    assert "no such mailbox" not in client.get(ME).text
+
+
+def test_quiet_hours_are_added_and_removed(pages, client, cast, email):
+    given = {"starts": "22:00", "until": "07:30", "weekdays": ["4", "5"], "allowed_methods": [email.pk]}
+    assert client.post(reverse("quiet-hours-new"), given, headers=HTMX).status_code == 204
+    quiet = QuietHours.objects.get()
+    assert (quiet.user, quiet.weekdays, list(quiet.allowed_methods.all())) == (
+        cast.responder,
+        [4, 5],
+        [email],
+    )
+    assert "22:00 to 07:30, Friday and Saturday" in client.get(ME).text
+    path = reverse("quiet-hours-remove", args=[quiet.pk])
+    assert pages.statuses("post", path) == pages.answers(404, 302, 404, 404)
+    client.post(path)
+    assert not QuietHours.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"starts": "25:00"}, "starts"),
+        ({"until": ""}, "until"),
+        ({"weekdays": ["7"]}, "weekdays"),
+        ({"weekdays": ["Friday"]}, "weekdays"),
+        ({"allowed_methods": ["nonsense"]}, "allowed_methods"),
+    ],
+)
+def test_faulty_quiet_hours_are_not_added(client, change, field):
+    given = {"starts": "22:00", "until": "07:00", **change}
+    response = client.post(reverse("quiet-hours-new"), given, headers=HTMX)
+    assert (response.status_code, list(response.context["quiet_form"].errors)) == (422, [field])
+    assert not QuietHours.objects.exists()
+
+
+def test_other_peoples_methods_cannot_be_allowed(client):
+    given = {"starts": "22:00", "until": "07:00", "allowed_methods": [ContactMethodFactory().pk]}
+    assert client.post(reverse("quiet-hours-new"), given).status_code == 422
+
+
+DELIVERIES = "/me/deliveries/"
+
+
+def test_deliveries_are_mine_with_every_attempt(pages, client, cast, email):
+    page = NotificationFactory(user=cast.responder, contact_method=email, status="sent", bundle_size=3)
+    DeliveryAttemptFactory(notification=page, status="failed", error="<busy>")
+    DeliveryAttemptFactory(notification=page, provider_id="SM1", request_id=page.pk)
+    NotificationFactory(user=cast.responder, contact_method=email, hold="pause")
+    NotificationFactory(user=cast.manager)
+    assert pages.statuses("get", DELIVERIES) == pages.answers(200, 200, 200, 200)
+    response = client.get(DELIVERIES)
+    assert len(response.context["page"]) == 2
+    for said in ("&lt;busy&gt;", "SM1", str(page.pk), "bundle of 3", "Waits: the provider asked for a pause"):
+        assert said in response.text
+
+
+def test_deliveries_take_the_same_queries_however_many(pages, cast):
+    def add():
+        DeliveryAttemptFactory(notification=NotificationFactory(user=cast.responder))
+
+    add()
+    one = pages.count_queries("responder", DELIVERIES)
+    add()
+    add()
+    assert pages.count_queries("responder", DELIVERIES) == one

@@ -25,13 +25,15 @@ from escalations.tests.factories import (
 from incidents.enums import Status
 from incidents.models import Incident
 from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
-from notifications.models import MailboxMessage
+from notifications.models import MailboxMessage, OperationsTeam, ProviderAccount
 from notifications.tests.factories import (
     ContactMethodFactory,
     DeliveryAttemptFactory,
     NotificationRuleFactory,
+    QuietHoursFactory,
 )
 from openalert.admin_tools import RecordAdmin
+from openalert.ids import uuid7
 from teams.models import User
 from teams.tests.factories import (
     CalendarFactory,
@@ -81,6 +83,9 @@ MAKERS = {
     "alerts_maintenancewindow": lambda: MaintenanceWindowFactory(services=[ServiceFactory()]),
     "notifications_contactmethod": ContactMethodFactory,
     "notifications_notificationrule": NotificationRuleFactory,
+    "notifications_quiethours": QuietHoursFactory,
+    "notifications_operationsteam": lambda: OperationsTeam.objects.create(team=TeamFactory()),
+    "notifications_provideraccount": lambda: ProviderAccount.objects.create(name=str(uuid7())[-12:]),
     "notifications_notification": lambda: DeliveryAttemptFactory().notification,
     "notifications_deliveryattempt": DeliveryAttemptFactory,
     "notifications_mailboxmessage": mail,

@@ -14,7 +14,13 @@ from django.db import transaction
 from alerts.enums import Source
 from alerts.tests.factories import AlertFactory, ChangeFactory, MaintenanceWindowFactory, RuleFactory
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
-from notifications.tests.factories import ContactMethodFactory, NotificationFactory, NotificationRuleFactory
+from notifications.enums import NotificationStatus
+from notifications.tests.factories import (
+    ContactMethodFactory,
+    NotificationFactory,
+    NotificationRuleFactory,
+    QuietHoursFactory,
+)
 from openalert.ids import uuid7
 from teams.tests.cast import Cast
 from teams.tests.factories import (
@@ -78,12 +84,14 @@ def world(db):
         "contact-methods": method,
         "escalation-policies": policy,
         "escalation-runs": run,
+        "dead-letters": NotificationFactory(incident=run.incident, status=NotificationStatus.DEAD),
         "incidents": run.incident,
         "integrations": alert.integration,
         "maintenance-windows": MaintenanceWindowFactory(team=cast.team, services=[service]),
         "memberships": cast.team.memberships.first(),
         "notification-rules": NotificationRuleFactory(user=cast.manager, contact_method=method),
         "notifications": NotificationFactory(incident=run.incident),
+        "quiet-hours": QuietHoursFactory(user=cast.manager),
         "rules": RuleFactory(integration=alert.integration),
         "routing-rules": RoutingRuleFactory(team=cast.team, policy=policy),
         "schedule-overrides": OverrideFactory(schedule=schedule),

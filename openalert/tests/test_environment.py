@@ -116,11 +116,27 @@ def test_empty_value_counts_as_none(tmp_path):
         ("HSTS_SECONDS", "-1"),
         ("DATABASE_POOL_SIZE", "1"),
         ("WORKER_CONCURRENCY", "many"),
+        ("PROVIDER_LIMIT_PER_MINUTE", "-1"),
+        ("PROVIDER_LIMITS", "smtp"),
+        ("PROVIDER_LIMITS", "smtp=many"),
+        ("PROVIDER_LIMITS", "smtp=-1"),
+        ("BUNDLE_ABOVE_PER_MINUTE", "often"),
         ("LOG_LEVEL", "loud"),
     ],
 )
 def test_wrong_value_is_one_fault(tmp_path, name, value):
     assert faults({**INSTALLATION, name: value}, tmp_path) == [name]
+
+
+def test_providers_have_limits(tmp_path):
+    found = read_environment(INSTALLATION, tmp_path)
+    assert (found.provider_limit_per_minute, found.provider_limits, found.bundle_above_per_minute) == (
+        100,
+        {},
+        10,
+    )
+    found = read_environment({**INSTALLATION, "PROVIDER_LIMITS": " smtp = 600, twilio=0,"}, tmp_path)
+    assert found.provider_limits == {"smtp": 600, "twilio": 0}
 
 
 def test_data_folder_that_is_a_file_is_a_fault(tmp_path):
@@ -163,7 +179,7 @@ def test_every_variable_is_in_the_example():
     names = {line.partition("=")[0].lstrip("#") for line in (ROOT / ".env.example").read_text().splitlines()}
     source = (ROOT / "openalert" / "environment.py").read_text()
     read = set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
-    assert len(read) == 25
+    assert len(read) == 28
     assert read <= names
 
 

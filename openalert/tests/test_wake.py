@@ -3,6 +3,8 @@
 import threading
 
 import pytest
+from celery import current_app
+from kombu import Connection
 
 from openalert import wake
 from openalert.tests.stack import eventually
@@ -79,3 +81,21 @@ def test_what_is_too_much_to_keep_is_dropped(broker, monkeypatch):
     assert waker._waiting.empty()
     broker.free.set()
     eventually(lambda: broker.taken == [("deliver", "0")], within=10)
+
+
+def test_workers_take_the_most_urgent_first(settings, db):
+    waker = Waker()
+    for number, priority in enumerate((3, 2, 3, 0, 1)):
+        waker.send("notifications.tasks.deliver", (str(number),), priority)
+    with Connection(settings.CELERY_BROKER_URL) as broker:
+        names = [f"delivery\x06\x16{rank}" if rank else "delivery" for rank in wake.PRIORITIES]
+        count = broker.default_channel.client.llen
+        eventually(lambda: sum(map(count, names)) == 5, within=10)
+        queue = broker.SimpleQueue(current_app.amqp.queues["delivery"])
+        taken = []
+        for _ in range(5):
+            message = queue.get(timeout=5)
+            message.ack()
+            taken.append(message.payload[0][0])
+        queue.close()
+    assert taken == ["3", "4", "1", "0", "2"]

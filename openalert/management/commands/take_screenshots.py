@@ -78,6 +78,8 @@ class Command(BaseCommand):
             "incident-new": reverse("incident-new"),
             "me": reverse("me"),
             "my-pages": reverse("my-pages"),
+            "my-deliveries": reverse("my-deliveries"),
+            "dead-letters": reverse("dead-letters"),
             "mailbox": reverse("mailbox"),
             **{
                 name: reverse(view, args=[integration.pk])
