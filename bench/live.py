@@ -6,13 +6,18 @@ its adapter by a process of its own and forgotten. For every run the processes a
 that leave again, joined by all, loaded and ended; what each client received is compared with what was sent.
 
 Latency is from the event's publication (OpenAlert: from the commit's return; and from before the transaction began,
-too) until a client has read it. Memory is what the two web processes grew by with the clients, by the thousand.
+too) until a client has read it. Memory is resident memory of the two web processes, with the clients less without,
+by the thousand: each the median of readings twice a second, without clients after the warm-up's have left, with them
+from their joining until after the load. Neither side compresses, and each room's clients are on both processes.
+
+`--servers` puts OpenAlert behind the servers that it could be served by instead (BENCH_ARGS=--servers).
 
 Needs Node 20 and npm (on Debian: apt-get install nodejs npm). Everything stays on 127.0.0.1. The clients run on the
-same machine and take of its time: believe the ratios.
+same machine and take of its time, which is printed too: believe the ratios.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -61,12 +66,13 @@ print("MADE " + json.dumps([
     {"room": str(teams[n %% len(teams)].pk), "token": token(user)} for n, user in enumerate(users)]))
 """
 UVICORN = ["-m", "uvicorn", "openalert.asgi:application", "--host", "127.0.0.1", "--loop", "uvloop"]
-UVICORN += ["--http", "httptools", "--lifespan", "off", "--no-access-log", "--log-level", "warning"]
+UVICORN += ["--lifespan", "off", "--no-access-log", "--log-level", "warning"]
+UVICORN += ["--http", "openalert.http_protocol:Protocol", "--ws-max-size", "65536"]
 UVICORN += ["--ws-per-message-deflate", "false"]
 SERVERS = {
-    "uvicorn": [*UVICORN, "--ws", "websockets-sansio", "--port"],
+    "uvicorn": [*UVICORN, "--ws", "openalert.websocket_protocol:Protocol", "--port"],  # as `manage.py up`
+    "uvicorn-sansio": [*UVICORN, "--ws", "websockets-sansio", "--port"],
     "uvicorn-websockets": [*UVICORN, "--ws", "websockets", "--port"],
-    "uvicorn-wsproto": [*UVICORN, "--ws", "wsproto", "--port"],
     "daphne": ["-m", "daphne", "openalert.asgi:application", "-b", "127.0.0.1", "-v", "0", "-p"],
     "granian": [
         *("-m", "granian", "openalert.asgi:application", "--interface", "asgi", "--host", "127.0.0.1"),
@@ -96,6 +102,7 @@ class Run:
     mebibytes: float  # per 1,000 clients
     cores: float
     behind_cores: float  # of Valkey and PostgreSQL
+    client_cores: float
     lost: int
 
 
@@ -122,23 +129,30 @@ class Bench:
             with self.load(target, self.clients[:WARM_CLIENTS]) as warm:
                 warm.close()
             time.sleep(SETTLE_SECONDS)
-            before = sum(map(memory, web))
+            with Readings(web) as without:
+                time.sleep(SETTLE_SECONDS)
             with self.load(target, self.clients) as load:
                 time.sleep(SETTLE_SECONDS)
-                used, behind, began = sum(map(cpu, web)), sum(map(cpu, self.behind)), time.monotonic()
-                times = self.write(target)
-                elapsed = time.monotonic() - began
-                cores = (sum(map(cpu, web)) - used) / elapsed
-                behind_cores = (sum(map(cpu, self.behind)) - behind) / elapsed
-                time.sleep(ARRIVES_WITHIN)
-                grown = sum(map(memory, web)) - before
+                measured = (web, self.behind, [psutil.Process(load.child.pid)])
+                with Readings(web) as within:
+                    used, began = [sum(map(cpu, processes)) for processes in measured], time.monotonic()
+                    times = self.write(target)
+                    elapsed = time.monotonic() - began
+                    cores = [
+                        (sum(map(cpu, processes)) - before) / elapsed
+                        for processes, before in zip(measured, used, strict=True)
+                    ]
+                    time.sleep(ARRIVES_WITHIN)
                 result = load.close()
-        return self.judge(times, result, elapsed, grown, cores, behind_cores)
+        return self.judge(times, result, within.median - without.median, cores)
 
     @contextmanager
     def load(self, target: Target, clients: list[dict[str, str]]) -> Iterator["Load"]:
         wanted = [
-            {**client, "url": f"ws://127.0.0.1:{PORTS[number % len(PORTS)]}{target.path}"}
+            {
+                **client,
+                "url": f"ws://127.0.0.1:{PORTS[number // len(self.rooms) % len(PORTS)]}{target.path}",
+            }
             for number, client in enumerate(clients)
         ]
         load = Load(target.protocol, wanted)
@@ -182,10 +196,8 @@ class Bench:
         self,
         times: dict[int, tuple[float, float]],
         result: dict,
-        elapsed: float,
         grown: float,
-        cores: float,
-        behind: float,
+        cores: list[float],
     ) -> Run:
         in_room = Counter(client["room"] for client in self.clients)
         expected = {number: in_room[self.rooms[number % len(self.rooms)]] for number in times}
@@ -200,8 +212,9 @@ class Bench:
             + (round(self.rate * self.seconds) - len(times)),
             repeated=sum(max(0, arrived[number] - n) for number, n in expected.items()),
             mebibytes=grown / 2**20 / len(self.clients) * 1000,
-            cores=cores,
-            behind_cores=behind,
+            cores=cores[0],
+            behind_cores=cores[1],
+            client_cores=cores[2],
             lost=result["lost"],
         )
 
@@ -237,6 +250,32 @@ class Load:
         self.result.unlink(missing_ok=True)
 
 
+class Readings:
+    """The memory of processes, twice a second for as long as it is open."""
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        self.members = [member for process in processes for member in family(process)]
+        self.taken: list[int] = []
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self.take)
+
+    def __enter__(self) -> "Readings":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.is_over.set()
+        self.thread.join()
+
+    def take(self) -> None:
+        while not self.is_over.wait(0.5):
+            self.taken.append(sum(member.memory_info().rss for member in self.members))
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.taken)
+
+
 @contextmanager
 def running(
     command: list[str], target: Target, *, log_name: str, **variables: str
@@ -265,10 +304,6 @@ def running(
 
 def family(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
-
-
-def memory(process: psutil.Process) -> int:
-    return sum(member.memory_info().rss for member in family(process))
 
 
 def cpu(process: psutil.Process) -> float:
@@ -310,6 +345,9 @@ def targets(names: list[str], servers: EmbeddedServers, environment: dict[str, s
         subprocess.run(
             ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=HERE / "socketio", check=True
         )
+    if "granian" in names and importlib.util.find_spec("granian") is None:
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "-r", str(HERE / "requirements.txt")], check=True)
     redis = servers.places.redis_url.removeprefix("unix://").partition("?")[0]
     node = {"REDIS_SOCKET": redis, "NODE_ENV": "production"}
     made = {
@@ -343,7 +381,7 @@ def quantile(values: list[float], share: float) -> float:
 def report(runs: dict[str, list[Run]]) -> None:
     print(
         "| target | delivered/s | p50 ms | p99 ms | max ms | p99 ms with the commit | MiB per 1,000 clients "
-        "| cores: web / Valkey, PostgreSQL | undelivered | repeated | connections lost |"
+        "| cores: web / Valkey, PostgreSQL / clients | undelivered | repeated | connections lost |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for name, of_target in runs.items():
@@ -359,6 +397,7 @@ def report(runs: dict[str, list[Run]]) -> None:
             f"| {median(lambda run: quantile(run.whole, 0.99)):.1f} "
             f"| {median(lambda run: run.mebibytes):.1f} "
             f"| {median(lambda run: run.cores):.2f} / {median(lambda run: run.behind_cores):.2f} "
+            f"/ {median(lambda run: run.client_cores):.2f} "
             f"| {sum(run.undelivered for run in of_target)} | {sum(run.repeated for run in of_target)} "
             f"| {sum(run.lost for run in of_target)} |"
         )
@@ -374,7 +413,14 @@ def main() -> None:
     parser.add_argument(
         "--targets", nargs="+", default=["socketio", "uvicorn"], choices=[*SERVERS, "socketio"]
     )
+    parser.add_argument(
+        "--servers",
+        action="store_true",
+        help="OpenAlert behind uvicorn as in production and with its own WebSockets, granian and Daphne",
+    )
     given = parser.parse_args()
+    if given.servers:
+        given.targets = ["uvicorn", "uvicorn-sansio", "granian", "daphne"]
     with (
         tempfile.TemporaryDirectory(prefix="openalert-bench-") as folder,
         EmbeddedServers(Places(Path(folder).resolve())) as servers,

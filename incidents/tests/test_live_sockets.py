@@ -6,7 +6,7 @@ import json
 import pytest
 
 from incidents.live.protocol import frame
-from incidents.live.sockets import COUNTERS_UNTIL, MOST_WAITING, Socket
+from incidents.live.sockets import COUNTERS_UNTIL, MOST_WAITING, AsgiWire, Socket
 
 
 class Reader:
@@ -16,7 +16,8 @@ class Reader:
         self.heard = []
         self.may_read = asyncio.Event()
         self.left = []
-        self.socket = Socket(self.take, self.left.append)
+        self.wire = AsgiWire(self.take)
+        self.socket = Socket(self.wire, self.left.append)
 
     async def take(self, message):
         await self.may_read.wait()
@@ -97,7 +98,7 @@ def test_low_counters_are_dropped_under_pressure_and_that_is_said_once_for_a_roo
             reader.socket.push_counter(counter, "team:a", is_droppable=True)
         reader.socket.push_counter(counter, "team:a", is_droppable=False)
         reader.may_read.set()
-        while reader.socket._writer:
+        while reader.wire._task:
             await asyncio.sleep(0)
         dropped = [message for message in reader.heard if message["type"] == "dropped"]
         counters = [
@@ -128,11 +129,12 @@ def test_a_connection_that_breaks_is_left_alone():
         async def fail(message):
             raise OSError
 
-        socket = Socket(fail, lambda socket: None)
+        wire = AsgiWire(fail)
+        socket = Socket(wire, lambda socket: None)
         socket.say(type="event")
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         socket.say(type="event")
-        return socket.is_closed, socket._queue
+        return wire._task
 
-    assert run(story) == (True, None)
+    assert run(story) is None
