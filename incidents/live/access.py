@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
+from sys import intern
 from uuid import UUID
 
 from django.conf import settings
@@ -52,7 +53,7 @@ WHERE s.team_id IS DISTINCT FROM k.team
 """
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Person:
     """Somebody with open connections, as of the last review."""
 
@@ -170,7 +171,7 @@ def _people(ids: Iterable[str]) -> dict[str, Person]:
     for pk, name, email, is_superuser, password, teams, stamp in sql.fetch(PEOPLE, [sql.as_array(ids)]):
         user = User(name=name, email=email)
         found[pk] = Person(
-            pk, str(user), user.initials, is_superuser, hash(password), frozenset(teams), stamp
+            pk, str(user), user.initials, is_superuser, hash(password), frozenset(map(intern, teams)), stamp
         )
     return found
 

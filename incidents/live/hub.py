@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from sys import intern
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -83,6 +84,7 @@ class Hub:
 
     def join(self, socket: Socket, room: str, team: str | None) -> None:
         """`team` is that of a service's or an incident's room."""
+        room = intern(room)  # a thousand connections are in rooms of the same names
         self.rooms.setdefault(room, set()).add(socket)
         socket.rooms.add(room)
         if team and not room.startswith("team:"):

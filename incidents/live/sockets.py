@@ -127,6 +127,7 @@ class Socket:
         self.drop_held()
         for message in held:
             self.push(message)
+        self._write_queue()
 
     def drop_held(self) -> None:
         self._waiting -= sum(map(len, self._held or ()))
@@ -163,11 +164,14 @@ class Socket:
             self._fall_behind()
 
     def _fall_behind(self) -> None:
+        """Let go of everything. That is said when there is room and, of what was held, after its release: a client that
+        answers begins with the cursors that it has by then.
+        """
         self.is_behind = True
-        self._queue, self._held, self._dropped, self._waiting, self._missed = None, None, None, 0, 0
+        if self._held is not None:
+            self._held = []
+        self._queue, self._dropped, self._waiting, self._missed = None, None, 0, 0
         self.on_behind(self)
-        if not self._wire.is_full:
-            self._write_queue()
 
     def _write_queue(self) -> None:
         """Write what waits as long as there is room, then what is to be said of it."""
@@ -179,8 +183,11 @@ class Socket:
             return
         self._queue, self._missed = None, 0
         if self._close_with:
-            self._wire.close(self._close_with)
             self._wire.on_room = None
+            self._wire.close(self._close_with)
+            self._close_with = 0
+        elif self._held is not None:
+            return
         elif self.is_behind:
             self.is_behind = False
             self.say(type="resync")

@@ -219,16 +219,17 @@ def test_a_message_may_come_in_frames_and_in_packets_of_any_size(site):
         wire = masked(Opcode.TEXT, b"Gr" + b"\xc3", is_last=False)
         wire += masked(Opcode.PING, b"still there?") + masked(Opcode.PONG, b"unasked")
         wire += masked(Opcode.CONT, b"", is_last=False) + masked(Opcode.CONT, b"\xbc\xc3\x9fe")
-        wire += masked(Opcode.TEXT, b"and more") + masked(Opcode.CLOSE, struct.pack("!H", 1000) + b"bye")
+        wire += masked(Opcode.TEXT, b"and more")
         for place in range(len(wire)):
             client.sendall(wire[place : place + 1])
+        eventually(lambda: site.echo.heard == ["Grüße", "and more"], within=5)
+        client.sendall(masked(Opcode.CLOSE, struct.pack("!H", 1000) + b"bye"))
         assert everything(client) == [
             (frames.PONG, b"still there?"),
             (frames.TEXT, "Grüße".encode()),
             (frames.TEXT, b"and more"),
             (frames.CLOSE, struct.pack("!H", 1000)),
         ]
-    assert site.echo.heard == ["Grüße", "and more"]
     eventually(lambda: site.echo.ends == 1, within=5)
 
 
