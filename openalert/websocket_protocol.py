@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from typing import Protocol as Interface
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
@@ -116,8 +116,7 @@ class Protocol(asyncio.Protocol):
     # What the server and the event loop call
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._state.connections.add(self)  # type: ignore[arg-type]
 
     def connection_lost(self, failure: Exception | None) -> None:

@@ -80,6 +80,8 @@ def test_who_does_not_read_is_bounded_taken_out_of_the_rooms_and_told(is_held):
             assert reader.socket._waiting <= MOST_WAITING
         assert reader.left == [reader.socket]
         reader.socket.push(big(999))
+        if is_held:
+            reader.socket.release()
         await reader.read_all()
         assert reader.types in (["event", "resync"], ["resync"])
         reader.socket.say(type="welcome")
