@@ -34,6 +34,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -367,12 +368,14 @@ def quantile(values: list[float], share: float) -> float:
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
-def report(runs: dict[str, list[Run]]) -> None:
+def report(runs: dict[str, list[Run]], file: TextIO = sys.stdout) -> None:
+    """A table of medians; undelivered, repeated and lost are sums."""
     print(
         "| target | delivered/s | p50 ms | p99 ms | max ms | p99 ms with the commit | MiB per 1,000 clients "
-        "| cores: web / Valkey, PostgreSQL / clients | undelivered | repeated | connections lost |"
+        "| cores: web / Valkey, PostgreSQL / clients | undelivered | repeated | connections lost |",
+        file=file,
     )
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|", file=file)
     for name, of_target in runs.items():
 
         def median(value, of_target: list[Run] = of_target) -> float:
@@ -388,7 +391,9 @@ def report(runs: dict[str, list[Run]]) -> None:
             f"| {median(lambda run: run.cores):.2f} / {median(lambda run: run.behind_cores):.2f} "
             f"/ {median(lambda run: run.client_cores):.2f} "
             f"| {sum(run.undelivered for run in of_target)} | {sum(run.repeated for run in of_target)} "
-            f"| {sum(run.lost for run in of_target)} |"
+            f"| {sum(run.lost for run in of_target)} |",
+            file=file,
+            flush=True,
         )
 
 
@@ -425,8 +430,7 @@ def main() -> None:
         for _ in range(given.rounds):
             for target in targets(given.targets, servers, environment):
                 runs[target.name].append(bench.run(target))
-                print(".", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+                report({target.name: runs[target.name][-1:]}, file=sys.stderr)
         report(runs)
 
 
