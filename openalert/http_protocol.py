@@ -152,6 +152,10 @@ class Protocol(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self.parser = None  # it points back here, and both would stay until the collector comes
+
     def go_the_long_way(self, short: ShortCycle) -> None:
         """Let ASGI have a request of which all was read and nothing is stored."""
         if self.transport.is_closing():
