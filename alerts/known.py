@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from incidents.bulk import IncidentRow
+from incidents.enums import SEVERITIES
 from openalert import sql
 from openalert.ids import uuid7_texts
 
 from . import correlation
-from .correlation import Group
 from .models import Integration
 from .problems import Problem
 from .results import Outcome, Results
@@ -34,20 +34,9 @@ TAKE = (
 JOINS_NONE = ""
 
 
-class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A problem as the function reads it; `integration` and `group` are places in the lists beside it, from 1."""
-
-    id: str
-    integration: int
-    group: int
-    key: str
-    title: str
-    severity: str
-    rank: int
-    source: str
-    labels: dict[str, str]
-    metadata: dict[str, Any]
-    count: int
+# A problem as the function reads it, by place: id, integration, group, dedup key, title, severity, rank, source, labels,
+# metadata, count. `integration` and `group` are places in the lists beside it, from 1. A plain tuple: bulks have many.
+Row = tuple[str, int, int, str, str, str, int, str, dict[str, str], dict[str, Any], int]
 
 
 class Call:
@@ -117,27 +106,28 @@ def _rows(
         integration.id_text: (place, integration.service.id_text, integration.grouping_window)
         for place, integration in enumerate(integrations, 1)
     }
-    groups: dict[Group, int] = {}
-    rows = []
+    groups: dict[tuple[str, str, timedelta], int] = {}
+    rows: list[Row] = []
     for problem, alert_id in zip(problems, uuid7_texts(len(problems)), strict=True):
-        event, arrival = problem.event, problem.arrival
+        event, arrival, rank = problem.event, problem.arrival, problem.rank
         place, service, window = senders[arrival.integration.id_text]
         if arrival.to_service is not None:
             service = arrival.to_service.id_text
         key = correlation.grouping_key(arrival) if arrival.hold is None else JOINS_NONE
+        group = groups.setdefault((service, key, window), len(groups) + 1)
         rows.append(
-            Row(
+            (
                 alert_id,
                 place,
-                groups.setdefault(Group(service, key, window), len(groups) + 1),
+                group,
                 event.dedup_key,
                 event.title,
-                problem.severity,
-                problem.rank,
+                SEVERITIES[rank],
+                rank,
                 event.source,
                 event.labels,
                 event.metadata,
                 problem.count,
             )
         )
-    return rows, [(group.service_id, group.grouping_key, now - group.window) for group in groups]
+    return rows, [(service, key, now - window) for service, key, window in groups]

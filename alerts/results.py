@@ -35,16 +35,15 @@ class Results:
 
     def report(self, problem: Problem, outcome: Outcome, incident: int | None) -> None:
         """The first arrival of a problem had the outcome; the others repeated it."""
-        dedup_key = problem.event.dedup_key
-        first, *more = problem.indexes
-        self._results[first] = Result(dedup_key, outcome, incident)
-        if not more:
+        dedup_key, indexes = problem.event.dedup_key, problem.indexes
+        self._results[indexes[0]] = Result(dedup_key, outcome, incident)
+        if len(indexes) == 1:
             return
         if outcome == Outcome.HELD:
             again = Outcome.HELD
         else:
             again = Outcome.REPEATED if problem.is_firing else Outcome.IGNORED
-        for index in more:
+        for index in indexes[1:]:
             self._results[index] = Result(dedup_key, again, incident)
 
     def all(self) -> list[Result]:
