@@ -9,12 +9,15 @@ have no alert in common: else one would wait for the other in the database, perh
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from django.db import DataError, InterfaceError, OperationalError, connection
+
+from openalert import correlation_id, figures
 
 from . import intake
 from .events import EventFault
@@ -40,11 +43,14 @@ Keys = set[Key]
 
 
 class Waiting(NamedTuple):
-    """A request: its arrivals, the keys of their alerts, and who waits for what becomes of them."""
+    """A request: its arrivals, the keys of their alerts, who waits for what becomes of them, its correlation id, and
+    since when it waits (time.monotonic)."""
 
     arrivals: Sequence[Arrival]
     keys: Keys
     future: "asyncio.Future[Stored]"
+    correlation_id: str
+    since: float
 
 
 class Full(Exception):
@@ -64,7 +70,7 @@ class Committer:
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
 
-    def submit(self, arrivals: Sequence[Arrival]) -> "asyncio.Future[Stored]":
+    def submit(self, arrivals: Sequence[Arrival], correlation_id: str = "") -> "asyncio.Future[Stored]":
         """What will become of each arrival, once that is committed; a fault for what the database cannot hold.
 
         Raises Full; the future may have IntegrationChanged and django.db.Error. Then nothing is stored.
@@ -73,14 +79,14 @@ class Committer:
             raise Full
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         keys = {(arrival.integration.id_text, arrival.event.dedup_key) for arrival in arrivals}
-        self._waiting.append(Waiting(arrivals, keys, future))
+        self._waiting.append(Waiting(arrivals, keys, future, correlation_id, time.monotonic()))
         self._alerts += len(arrivals)
         self._start()
         return future
 
-    async def store(self, arrivals: Sequence[Arrival]) -> Stored:
+    async def store(self, arrivals: Sequence[Arrival], correlation_id: str = "") -> Stored:
         """The same, for whoever can wait."""
-        return await self.submit(arrivals)
+        return await self.submit(arrivals, correlation_id)
 
     def close(self) -> None:
         """Let go of the database; the next batch finds its way to it again."""
@@ -122,7 +128,7 @@ class Committer:
 
     async def _commit(self, batch: list[Waiting], way: Express) -> None:
         try:
-            outcomes = await self._store_batch([request.arrivals for request in batch], way)
+            outcomes = await self._store_batch(batch, way)
         except Exception as failure:
             outcomes = [failure] * len(batch)
         self._free.append(way)
@@ -135,25 +141,43 @@ class Committer:
             else:
                 request.future.set_result(outcome)
         self._start()
+        _count(outcomes, seconds=time.monotonic() - batch[0].since)
 
-    async def _store_batch(self, requests: list[Sequence[Arrival]], way: Express) -> list[Stored | Exception]:
+    async def _store_batch(self, batch: list[Waiting], way: Express) -> list[Stored | Exception]:
+        requests = [request.arrivals for request in batch]
         taken = await way.take([arrival for arrivals in requests for arrival in arrivals])
         if taken is not None:
             return _shared_out(taken, requests)
         return await asyncio.get_running_loop().run_in_executor(
-            self._threads, store_requests, requests, bool(self._waiting)
+            self._threads, store_requests, requests, bool(self._waiting), _id_of(batch)
         )
 
 
+def _id_of(batch: Sequence[Waiting]) -> str:
+    """What is woken by a batch of one request belongs to it; of several requests, to none of them."""
+    return batch[0].correlation_id if len(batch) == 1 else ""
+
+
+def _count(outcomes: Sequence[Stored | Exception], *, seconds: float) -> None:
+    """Once for a batch: `seconds` is what its first request waited, and no other waited longer."""
+    stored = [len(outcome) for outcome in outcomes if not isinstance(outcome, Exception)]
+    figures.count(figures.INTAKE_BATCHES)
+    if stored:
+        figures.count(figures.INTAKE_REQUESTS, amount=len(stored))
+        figures.count(figures.INTAKE_ALERTS, amount=sum(stored))
+        figures.observe(figures.INTAKE_SECONDS, seconds, times=len(stored))
+
+
 def store_requests(
-    requests: Sequence[Sequence[Arrival]], more_wait: bool = False
+    requests: Sequence[Sequence[Arrival]], more_wait: bool = False, request_id: str = ""
 ) -> list[Stored | Exception]:
     """Store several requests' arrivals in one transaction; for each what became of it, or why it failed.
 
     If they cannot be stored together they are tried in halves, so that one bad alert fails alone.
     """
     try:
-        return _store_together_or_in_halves(requests)
+        with correlation_id.being(request_id):
+            return _store_together_or_in_halves(requests)
     finally:
         # Back to the pool, which gives out only what works; in a rush that would cost each batch a round trip.
         if not more_wait or connection.errors_occurred:

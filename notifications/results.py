@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from incidents import rooms, timeline
 from incidents.enums import Kind
+from openalert import figures
 
 from . import accounts, backoff, contacts, dead_letters, notices
 from .enums import AttemptStatus, Channel, Hold, NotificationStatus, Purpose
@@ -85,7 +87,21 @@ def finish(
         _succeed(notifications, now)
     _tell(notifications)
     _tell_account(lease, failure, now)
+    transaction.on_commit(partial(_count, lease, notifications, failure, now), robust=True)
     return notifications
+
+
+def _count(lease: Lease, notifications: list[Notification], failure: Failure | None, now: datetime) -> None:
+    if failure is None:
+        figures.count(figures.PAGES, lease.account, "sent")
+        for notification in notifications:
+            lateness = (now - notification.due_at).total_seconds()
+            figures.observe(figures.PAGE_LATENESS, lateness, lease.account)
+        return
+    is_dead = any(notification.status == NotificationStatus.DEAD for notification in notifications)
+    figures.count(figures.PAGES, lease.account, "dead" if is_dead else "failed")
+    kind = "permanent" if failure.permanent else "later" if failure.retry_after else "temporary"
+    figures.count(figures.PROVIDER_ERRORS, lease.account, kind)
 
 
 def _succeed(notifications: list[Notification], now: datetime) -> None:

@@ -1,0 +1,5 @@
+"""How many incidents there are, in a statement for whoever watches it on a connection of their own (openalert.health)."""
+
+UNRESOLVED = """
+SELECT severity, status, count(*) FROM incidents_incident WHERE status <> 'resolved' GROUP BY severity, status
+"""
