@@ -1,7 +1,8 @@
 """What a transport is: it hands a message over, or raises a DeliveryError that knows if it is permanent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeGuard
 from uuid import UUID
 
 from teams.models import User
@@ -45,3 +46,15 @@ class Transport(Protocol):
         Blocks at most as long as the outbox's lease. Raises DeliveryError.
         """
         ...
+
+
+class TogetherTransport(Transport, Protocol):
+    """One that hands many messages over in one call."""
+
+    def send_together(self, messages: Sequence[Message]) -> list[str]:
+        """Hand all of them over and return the provider's ids in their order; when it raises, none was taken."""
+        ...
+
+
+def sends_together(transport: Transport) -> TypeGuard[TogetherTransport]:
+    return hasattr(transport, "send_together")
