@@ -10,7 +10,9 @@ BY_CHANNEL = """
 SELECT channel, count(*), count(*) FILTER (WHERE due_at <= now())
 FROM notifications_notification WHERE status IN ('pending', 'sending') GROUP BY channel
 """
-DEAD_LETTERS = "SELECT count(*) FROM notifications_notification WHERE status = 'dead' AND discarded_at IS NULL"
+DEAD_LETTERS = (
+    "SELECT count(*) FROM notifications_notification WHERE status = 'dead' AND discarded_at IS NULL"
+)
 PROVIDERS = """
 SELECT name, coalesce(paused_until > now(), false), open_until IS NOT NULL, failures
 FROM notifications_provideraccount ORDER BY name

@@ -204,9 +204,7 @@ class Reporter:
         if sys.platform == "linux":
             gauges["open_files"] = float(process.num_fds())
         gauges |= {name: read() for name, read in self._gauges.items()}
-        return ProcessReport(
-            self.kind, self.host, os.getpid(), time.time(), started_at, gauges, self.queues
-        )
+        return ProcessReport(self.kind, self.host, os.getpid(), time.time(), started_at, gauges, self.queues)
 
 
 reporter = Reporter()

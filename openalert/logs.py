@@ -21,7 +21,14 @@ from openalert.redaction import Redactor
 JSON, LINE = FORMATS = ("json", "line")
 # Those of libraries that would say something with every task, or that bring handlers of their own.
 QUIET_LOGGERS = ("celery", "django_celery_beat", "httpx", "urllib3", "aiosmtpd", "mail.log")
-LOGGERS_WITH_HANDLERS = ("django", "django.server", "uvicorn", "uvicorn.error", "uvicorn.access", "celery.task")
+LOGGERS_WITH_HANDLERS = (
+    "django",
+    "django.server",
+    "uvicorn",
+    "uvicorn.error",
+    "uvicorn.access",
+    "celery.task",
+)
 # Attributes of records that say nothing in a log, or would say it a second time.
 UNWANTED = ("request", "server_time", "color_message", "websocket", "scope", "taskName")
 

@@ -14,7 +14,7 @@ DEEPEST = 6
 # A secret of ours that is shorter would hide ordinary words.
 SHORTEST_OWN_SECRET = 6
 
-SECRET_WORDS = (
+SECRET_WORDS = (  # noqa: S105  # names, not secrets
     r"pass(?:word|wd|phrase)|secret(?:[_-]?key)?|token|authori[sz]ation|credentials?|cookie|csrf(?:middleware)?token|"
     r"session[_-]?(?:id|key)|(?:api|access|private|routing|integration|service|account|auth)[_-]?key|signature|otp"
 )
@@ -32,7 +32,10 @@ def _masked_phone(found: re.Match[str]) -> str:
 
 PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # Headers and what stands in them.
-    (re.compile(r"\b(Bearer|Basic|GenieKey|Digest|AccessKey)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (
+        re.compile(r"\b(Bearer|Basic|GenieKey|Digest|AccessKey)\s+[\w.~+/=-]{6,}", re.IGNORECASE),
+        rf"\1 {HIDDEN}",
+    ),
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"), HIDDEN),
     # user:password@ in an address.
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s/@]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
@@ -46,7 +49,8 @@ PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # name=value, "name": "value", name: value.
     (
         re.compile(
-            rf"((?:\b|_)(?:{SECRET_WORDS})[\"']?\s*(?:=|:|=>)\s*[\"']?)(?!\*\*\*)[^\s\"'&,;)}}\]]+", re.IGNORECASE
+            rf"((?:\b|_)(?:{SECRET_WORDS})[\"']?\s*(?:=|:|=>)\s*[\"']?)(?!\*\*\*)[^\s\"'&,;)}}\]]+",
+            re.IGNORECASE,
         ),
         rf"\1{HIDDEN}",
     ),

@@ -46,7 +46,9 @@ class ElectedScheduler(DatabaseScheduler):
             self._read_again()
         return min(super().tick(*args, **kwargs), WAIT_SECONDS)
 
-    def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+    def apply_async(
+        self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any
+    ) -> Any:
         if not self.candidate.is_elected:  # it was frozen since it asked
             self._was_elected = False  # so it reads again what was really sent
             return None

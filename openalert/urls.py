@@ -6,8 +6,12 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
 from openalert import demo
+from openalert.health import views as health
 
 urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
     path(
         "accounts/login/",
         auth_views.LoginView.as_view(

@@ -47,7 +47,9 @@ def look(read: Callable[[Line], Vitals] = vitals.read) -> tuple[list[Check], Vit
 
 def redis_check() -> Check:
     answers = vitals.redis_answers()
-    return Check("redis", answers, "answers" if answers else "Redis cannot be asked; the workers go on without it.")
+    return Check(
+        "redis", answers, "answers" if answers else "Redis cannot be asked; the workers go on without it."
+    )
 
 
 def of(found: Vitals) -> list[Check]:
@@ -57,7 +59,9 @@ def of(found: Vitals) -> list[Check]:
         Check("migrations", not count, migrations, is_needed=True),
         _happens("tick", found.tick_age, TICK_SECONDS, "Escalations were last looked at"),
         _happens("beat", found.beat_age, BEAT_SECONDS, "Beat was last heard of"),
-        _not_older("escalations", found.escalation_age, ESCALATION_SECONDS, "The oldest due escalation step waits"),
+        _not_older(
+            "escalations", found.escalation_age, ESCALATION_SECONDS, "The oldest due escalation step waits"
+        ),
         _not_older("outbox", found.outbox_age, OUTBOX_SECONDS, "The oldest due page waits"),
     ]
 

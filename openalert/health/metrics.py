@@ -82,7 +82,11 @@ def of_vitals(seen: Vitals) -> Iterator[Metric]:
         "How long the oldest due notification waits; 0 when none is due.",
         {(): max(seen.outbox_age or 0.0, 0.0)},
     )
-    yield _gauge("openalert_dead_letters", "Notifications that failed for good and wait for somebody.", {(): seen.dead_letters})
+    yield _gauge(
+        "openalert_dead_letters",
+        "Notifications that failed for good and wait for somebody.",
+        {(): seen.dead_letters},
+    )
     yield _gauge(
         "openalert_provider_closed",
         "1 while nothing is handed to the provider: paused, or failing too often.",

@@ -120,7 +120,7 @@ _known_migrations: list[tuple[str, str]] = []
 def unapplied(line: Line) -> list[str]:
     """The migrations of this code that the database does not have, as app.name."""
     if not _known_migrations:  # they stand in files, and do not change while we run
-        _known_migrations.extend(sorted(MigrationLoader(None, ignore_no_initial=True).disk_migrations))
+        _known_migrations.extend(sorted(MigrationLoader(None, ignore_no_migrations=True).disk_migrations))
     applied = set(line.fetch(APPLIED))
     return [f"{app}.{name}" for app, name in _known_migrations if (app, name) not in applied]
 
