@@ -259,7 +259,7 @@ def _mail_intake(reader: "Reader", port: int, domain: str) -> MailIntake:
 
 def _watching(reader: "Reader") -> Watching:
     return Watching(
-        metrics_token=reader.read("METRICS_TOKEN", check_token, TOKEN_WANTED, secret=True) or "",
+        metrics_token=reader.read("METRICS_TOKEN", check_token, METRICS_WANTED, secret=True) or "",
         operators_email=reader.read("OPERATORS_EMAIL", check_addresses, ADDRESSES_WANTED) or [],
         operators_webhook_url=reader.read("OPERATORS_WEBHOOK_URL", check_url, URL_WANTED) or "",
         heartbeat_url=reader.read("HEARTBEAT_URL", check_url, URL_WANTED) or "",
@@ -335,7 +335,7 @@ SITE_URL_WANTED = "the address that people use, like https://alerts.example.org,
 HOSTS_WANTED = "the host names that are served, separated by commas, like alerts.example.org"
 DOMAIN_WANTED = "the domain behind the @ of integrations' addresses, like alerts.example.org"
 LIMITS_WANTED = "messages a minute by provider account, like smtp=600,twilio=60; 0 for no limit"
-TOKEN_WANTED = "at least 16 characters without spaces"
+METRICS_WANTED = "at least 16 characters without spaces"
 ADDRESSES_WANTED = "email addresses, separated by commas"
 URL_WANTED = "an address like https://watch.example.org/ping"
 EMAIL_WANTED = "smtp+tls://user:password@host:587, smtp://host:25, smtp+ssl://…, consolemail:// or mailbox://"

@@ -14,12 +14,12 @@ DEEPEST = 6
 # A secret of ours that is shorter would hide ordinary words.
 SHORTEST_OWN_SECRET = 6
 
-SECRET_WORDS = (  # noqa: S105  # names, not secrets
+HIDDEN_NAMES = (
     r"pass(?:word|wd|phrase)|secret(?:[_-]?key)?|token|authori[sz]ation|credentials?|cookie|csrf(?:middleware)?token|"
     r"session[_-]?(?:id|key)|(?:api|access|private|routing|integration|service|account|auth)[_-]?key|signature|otp"
 )
 SECRET_NAME = re.compile(
-    rf"(?:.*[_.-])?(?:{SECRET_WORDS})s?|key|.*(?:password|secret|token)|jwt", re.IGNORECASE
+    rf"(?:.*[_.-])?(?:{HIDDEN_NAMES})s?|key|.*(?:password|secret|token)|jwt", re.IGNORECASE
 )
 PHONE_NAME = re.compile(r"(?:.*[_.-])?(?:phone|phone_number|mobile|msisdn)", re.IGNORECASE)
 
@@ -49,7 +49,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # name=value, "name": "value", name: value.
     (
         re.compile(
-            rf"((?:\b|_)(?:{SECRET_WORDS})[\"']?\s*(?:=|:|=>)\s*[\"']?)(?!\*\*\*)[^\s\"'&,;)}}\]]+",
+            rf"((?:\b|_)(?:{HIDDEN_NAMES})[\"']?\s*(?:=|:|=>)\s*[\"']?)(?!\*\*\*)[^\s\"'&,;)}}\]]+",
             re.IGNORECASE,
         ),
         rf"\1{HIDDEN}",
