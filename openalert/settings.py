@@ -23,6 +23,8 @@ SECURE_HSTS_SECONDS = environment.hsts_seconds if environment.https else 0
 if environment.behind_tls_proxy:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = environment.https
+# Who asks for these comes past the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it takes over runserver
