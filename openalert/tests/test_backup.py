@@ -115,3 +115,13 @@ def test_backup_that_cannot_be_made_leaves_no_file(embedded_environment, tmp_pat
 def test_missing_program_is_named():
     with pytest.raises(BackupError, match="There is no pg_nonsense"):
         find_program("pg_nonsense", which=lambda name: None)
+
+
+def test_commands_for_compose_in_the_docs_are_those_of_ours():
+    from openalert.backup import DUMP, RESTORE
+
+    text = (ROOT / "docs" / "operations.md").read_text()
+    [dump] = [line for line in text.splitlines() if "postgres pg_dump " in line]
+    [restore] = [line for line in text.splitlines() if "postgres pg_restore " in line]
+    assert set(DUMP) <= set(dump.split())
+    assert set(RESTORE) <= set(restore.split())
