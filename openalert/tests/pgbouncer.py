@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -24,12 +25,20 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-max_prepared_statements = 200
+{prepared}
 default_pool_size = 8
 max_client_conn = 500
 server_check_delay = 0
 logfile = {folder}/log
 """
+
+
+def keeps_prepared_statements() -> bool:
+    """Since 1.22, as far as we rely on it (.env.example)."""
+    shown = subprocess.run(["pgbouncer", "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"(\d+)\.(\d+)", shown)
+    assert version, shown
+    return (int(version[1]), int(version[2])) >= (1, 22)
 
 
 @contextlib.contextmanager
@@ -40,7 +49,12 @@ def running_pgbouncer() -> Iterator[str]:
         configuration = Path(folder) / "pgbouncer.ini"
         configuration.write_text(
             CONFIGURATION.format(
-                name=database["NAME"], host=database["HOST"], user=database["USER"], port=port, folder=folder
+                name=database["NAME"],
+                host=database["HOST"],
+                user=database["USER"],
+                port=port,
+                folder=folder,
+                prepared="max_prepared_statements = 200" if keeps_prepared_statements() else "",
             )
         )
         command = ["pgbouncer", str(configuration)]

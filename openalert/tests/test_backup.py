@@ -85,7 +85,9 @@ def test_backup_is_restored_into_an_empty_server_and_holds_the_same(
     assert ready.returncode == 0, ready.stdout
     # What is not the same is seen: one letter of one row.
     with psycopg.connect(other_server["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute("UPDATE incidents_incident SET title = title || '!' WHERE number = 1")
+        connection.execute(
+            "UPDATE incidents_incident SET title = title || '!' WHERE number = (SELECT min(number) FROM incidents_incident)"
+        )
         [(heads,)] = connection.execute("SELECT count(*) FROM incidents_livehead")
     changed = manage(other_server, "digest_database").stdout.splitlines()
     different = [line.split()[0] for line in set(changed) - set(ours.stdout.splitlines())]

@@ -104,7 +104,12 @@ def test_compose_itself_takes_the_file():
 
     without = {name: value for name, value in GIVEN.items() if name != "SECRET_KEY"}
     refused = subprocess.run(
-        command, env={"PATH": os.environ["PATH"], **without}, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env={"PATH": os.environ["PATH"], **without},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (refused.returncode, "SECRET_KEY" in refused.stderr) == (1, True)
 

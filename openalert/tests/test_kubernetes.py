@@ -13,8 +13,6 @@ VERSION = "1.31"
 MANIFESTS = list(yaml.safe_load_all(TEXT))
 
 
-
-
 def of_kind(kind):
     return {manifest["metadata"]["name"]: manifest for manifest in MANIFESTS if manifest["kind"] == kind}
 
@@ -68,4 +66,7 @@ def test_web_is_stopped_only_after_it_has_finished():
     [given] = [part for part in web["command"] if part.startswith("--timeout-graceful-shutdown=")]
     pause = int(web["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pause + int(given.partition("=")[2]) < pod["terminationGracePeriodSeconds"]
-    assert (web["livenessProbe"]["httpGet"]["path"], web["readinessProbe"]["httpGet"]["path"]) == ("/healthz", "/readyz")
+    assert (web["livenessProbe"]["httpGet"]["path"], web["readinessProbe"]["httpGet"]["path"]) == (
+        "/healthz",
+        "/readyz",
+    )

@@ -7,7 +7,7 @@ import pytest
 from alerts.models import Alert
 from alerts.tests.factories import IntegrationFactory
 from openalert.models import Election
-from openalert.tests.pgbouncer import running_pgbouncer
+from openalert.tests.pgbouncer import keeps_prepared_statements, running_pgbouncer
 from openalert.tests.programs import needs
 from openalert.tests.stack import Stack, eventually
 from openalert.tests.test_journey import walk
@@ -15,10 +15,11 @@ from openalert.tests.test_journey import walk
 
 @pytest.fixture
 def stack(transactional_db):
-    """Web, worker and beat, with statements kept prepared, all through PgBouncer."""
+    """Web, worker and beat, all through PgBouncer; with statements kept prepared where it is new enough for that."""
     stack = Stack()
     with running_pgbouncer() as url:
-        stack.environment |= {"DATABASE_URL": url, "DATABASE_PREPARED_STATEMENTS": "yes"}
+        prepares = "yes" if keeps_prepared_statements() else "no"
+        stack.environment |= {"DATABASE_URL": url, "DATABASE_PREPARED_STATEMENTS": prepares}
         try:
             stack.start_worker()
             stack.start_beat()

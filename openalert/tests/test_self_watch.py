@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import patch
 
 import pytest
-from aiosmtpd.controller import Controller
 from django.db import connections
 from django.utils import timezone
 
@@ -19,37 +18,10 @@ from openalert import pulse
 from openalert.health import self_watch
 from openalert.health.self_watch import Watch
 from openalert.models import Election, Pulse
+from openalert.tests.mail_server import MailServer
 from openalert.tests.stack import Stack, eventually, free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class MailServer:
-    """Keeps what it is sent."""
-
-    def __init__(self):
-        self.port, self.messages = free_port(), []
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
-
-    async def handle_DATA(self, server, session, envelope):
-        self.messages.append((envelope.rcpt_tos, envelope.content.decode()))
-        return "250 OK"
-
-    def __enter__(self):
-        self._controller.start()
-        return self
-
-    def __exit__(self, *_):
-        self._controller.stop()
-
-    @property
-    def subjects(self):
-        return [
-            line.removeprefix("Subject: ").strip()
-            for _, text in self.messages
-            for line in text.splitlines()
-            if line.startswith("Subject: ")
-        ]
 
 
 class Listener:
