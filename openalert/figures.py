@@ -213,7 +213,8 @@ reporter = Reporter()
 def totals() -> Mapping[str, float]:
     """Each field's total of all processes; this one's newest counts are in it. Raises redis.RedisError."""
     reporter.flush()
-    return {field: float(total) for field, total in shared_redis.client().hgetall(TOTALS_KEY).items()}  # type: ignore[union-attr]
+    found: dict[str, str] = shared_redis.client().hgetall(TOTALS_KEY)  # type: ignore[assignment]
+    return {field: float(total) for field, total in found.items()}
 
 
 def own() -> Mapping[str, float]:
@@ -225,10 +226,15 @@ def own() -> Mapping[str, float]:
 def processes() -> list[ProcessReport]:
     """Those that have reported lately, by kind and host. Raises redis.RedisError."""
     client = shared_redis.client()
-    found, gone = [], []
-    for name, text in client.hgetall(PROCESSES_KEY).items():  # type: ignore[union-attr]
+    found: list[ProcessReport] = []
+    gone: list[str] = []
+    reports: dict[str, str] = client.hgetall(PROCESSES_KEY)  # type: ignore[assignment]
+    for name, text in reports.items():
         report = msgspec.json.decode(text, type=ProcessReport)
-        (found if time.time() - report.at < GONE_SECONDS else gone).append((name, report))
+        if time.time() - report.at < GONE_SECONDS:
+            found.append(report)
+        else:
+            gone.append(name)
     if gone:
-        client.hdel(PROCESSES_KEY, *(name for name, _ in gone))
-    return sorted((report for _, report in found), key=lambda r: (r.kind, r.host, r.pid))
+        client.hdel(PROCESSES_KEY, *gone)
+    return sorted(found, key=lambda report: (report.kind, report.host, report.pid))

@@ -81,7 +81,7 @@ class ElectedScheduler(DatabaseScheduler):
         self._schedule = None
         self._heap = None
         self._initial_read = True
-        self._dirty = set()
+        self._dirty: set[str] = set()
 
 
 def _execute(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
