@@ -21,7 +21,7 @@ help:
 	@echo "make bench-escalation  idle ticks, 10,000 steps due at once, how late a normal load is"
 	@echo "make bench-schedules  who is on call: a year of one schedule, now in 1,000"
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
-	@echo "make bench-live     live rooms beside Socket.IO: 1,000 clients, 200 events a second"
+	@echo "make bench-live     live rooms beside Socket.IO: 1,000 clients, 200 events a second (BENCH_ARGS=--servers)"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
 run: $(STAMP)

@@ -3,7 +3,7 @@
 A commit waits for the disk and costs many times what an alert does, so requests share them: each is answered
 after the commit that its alerts were part of, with its own results. Nothing is answered from memory.
 
-Two batches are under way at once, so that one is made ready, or computed, while the other waits for the disk. They
+Some batches are under way at once, so that one is made ready, or computed, while another waits for the disk. They
 have no alert in common: else one would wait for the other in the database, perhaps in vain.
 """
 
@@ -11,8 +11,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 from django.db import DataError, InterfaceError, OperationalError, connection
@@ -28,10 +29,10 @@ from .results import Result
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 2
-# The second is begun when it has so many alerts: small ones had better grow.
+AT_ONCE = 3
+# Another is begun when it has so many alerts: small ones had better grow.
 WORTH_BEGINNING = 24
-MAX_BATCH = 2_000
+MAX_BATCH = 1_000
 # How often in a row others may go before the request that has waited longest.
 MOST_OVERTAKING = 4
 MOST_PASSED = 100
@@ -40,15 +41,17 @@ MAX_WAITING = 50_000
 
 Stored = Sequence[Result | EventFault]
 Keys = set[Key]
+# Told what became of each arrival, or why none is known to be stored.
+Tell = Callable[[Stored | Exception], None]
 
 
 class Waiting(NamedTuple):
-    """A request: its arrivals, the keys of their alerts, who waits for what becomes of them, its correlation id, and
+    """A request: its arrivals, the keys of their alerts, whom to tell what became of them, its correlation id, and
     since when it waits (time.monotonic)."""
 
     arrivals: Sequence[Arrival]
     keys: Keys
-    future: "asyncio.Future[Stored]"
+    tell: Tell
     correlation_id: str
     since: float
 
@@ -70,23 +73,32 @@ class Committer:
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
 
-    def submit(self, arrivals: Sequence[Arrival], correlation_id: str = "") -> "asyncio.Future[Stored]":
-        """What will become of each arrival, once that is committed; a fault for what the database cannot hold.
+    def submit(self, arrivals: Sequence[Arrival], tell: Tell, correlation_id: str = "") -> None:
+        """Store what arrived with the next batch, and tell what became of each; a fault for what the database cannot hold.
 
-        Raises Full; the future may have IntegrationChanged and django.db.Error. Then nothing is stored.
+        Raises Full. May tell IntegrationChanged, and then nothing is stored, or django.db.Error.
         """
         if self._alerts and self._alerts + len(arrivals) > MAX_WAITING:
             raise Full
-        future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         keys = {(arrival.integration.id_text, arrival.event.dedup_key) for arrival in arrivals}
-        self._waiting.append(Waiting(arrivals, keys, future, correlation_id, time.monotonic()))
+        self._waiting.append(Waiting(arrivals, keys, tell, correlation_id, time.monotonic()))
         self._alerts += len(arrivals)
         self._start()
-        return future
 
     async def store(self, arrivals: Sequence[Arrival], correlation_id: str = "") -> Stored:
-        """The same, for whoever can wait."""
-        return await self.submit(arrivals, correlation_id)
+        """The same, for whoever can wait: raises what would be told."""
+        future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+
+        def tell(outcome: Stored | Exception) -> None:
+            if future.done():  # whoever asked has gone
+                return
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.submit(arrivals, tell, correlation_id)
+        return await future
 
     def close(self) -> None:
         """Let go of the database; the next batch finds its way to it again."""
@@ -98,9 +110,21 @@ class Committer:
             batch = self._next_batch()
             if not batch:
                 return
-            task = asyncio.get_running_loop().create_task(self._commit(batch, self._free.pop()))
+            way = self._free.pop()
+            way.take(
+                [arrival for request in batch for arrival in request.arrivals],
+                partial(self._taken, batch, way),
+            )
+
+    def _taken(self, batch: list[Waiting], way: Express, taken: list[Result] | Exception | None) -> None:
+        if taken is None:
+            task = asyncio.get_running_loop().create_task(self._store_in_thread(batch, way))
             self._batches.add(task)  # the loop itself would not keep it
             task.add_done_callback(self._batches.discard)
+        elif isinstance(taken, Exception):
+            self._end(batch, way, [taken] * len(batch))
+        else:
+            self._end(batch, way, _shared_out(taken, [request.arrivals for request in batch]))
 
     def _next_batch(self) -> list[Waiting]:
         """Take out those that have waited longest, but for those with an alert that is under way."""
@@ -126,31 +150,30 @@ class Committer:
         self._under_way.update(*(request.keys for request in batch))
         return batch
 
-    async def _commit(self, batch: list[Waiting], way: Express) -> None:
+    async def _store_in_thread(self, batch: list[Waiting], way: Express) -> None:
+        outcomes: list[Stored | Exception]
         try:
-            outcomes = await self._store_batch(batch, way)
+            outcomes = await asyncio.get_running_loop().run_in_executor(
+                self._threads,
+                store_requests,
+                [request.arrivals for request in batch],
+                bool(self._waiting),
+                _id_of(batch),
+            )
         except Exception as failure:
             outcomes = [failure] * len(batch)
+        self._end(batch, way, outcomes)
+
+    def _end(self, batch: list[Waiting], way: Express, outcomes: Sequence[Stored | Exception]) -> None:
         self._free.append(way)
         self._under_way.difference_update(*(request.keys for request in batch))
+        self._start()  # so that the database works while these are told
         for request, outcome in zip(batch, outcomes, strict=True):
-            if request.future.done():  # whoever asked has gone
-                continue
-            if isinstance(outcome, Exception):
-                request.future.set_exception(outcome)
-            else:
-                request.future.set_result(outcome)
-        self._start()
+            try:
+                request.tell(outcome)
+            except Exception:
+                logger.exception("intake: a sender could not be told")
         _count(outcomes, seconds=time.monotonic() - batch[0].since)
-
-    async def _store_batch(self, batch: list[Waiting], way: Express) -> list[Stored | Exception]:
-        requests = [request.arrivals for request in batch]
-        taken = await way.take([arrival for arrivals in requests for arrival in arrivals])
-        if taken is not None:
-            return _shared_out(taken, requests)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, store_requests, requests, bool(self._waiting), _id_of(batch)
-        )
 
 
 def _id_of(batch: Sequence[Waiting]) -> str:

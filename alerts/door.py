@@ -14,8 +14,9 @@ import contextvars
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
@@ -82,35 +83,50 @@ class Throttled(OpenAlertError):
         super().__init__()
 
 
-class Begun:
-    """A request whose alerts wait in the committer: `stored` says when they are stored, or why they are not."""
+class Head(NamedTuple):
+    """What the head of a plain request says: the same for many requests of a connection."""
 
-    __slots__ = ("_read", "_triaged", "format", "request", "stored")
+    format: Format
+    path: str
+    headers: Mapping[str, str]
+    key: str
+    tail: str
+
+    def request(self, body: bytes) -> Request:
+        return Request(
+            method="POST",
+            path=self.path,
+            headers=self.headers,
+            correlation_id=correlation_id.accept_or_make(self.headers.get("x-correlation-id")),
+            body=body,
+            key=self.key,
+            tail=self.tail,
+        )
+
+
+class Begun:
+    """A request whose alerts wait in the committer."""
+
+    __slots__ = ("_read", "_triaged", "format", "request")
 
     def __init__(
-        self,
-        format: Format,
-        request: Request,
-        read: list[AlertEvent | EventFault],
-        triaged: Triaged,
-        stored: "asyncio.Future[Stored]",
+        self, format: Format, request: Request, read: list[AlertEvent | EventFault], triaged: Triaged
     ) -> None:
-        self.format, self.request, self.stored = format, request, stored
+        self.format, self.request = format, request
         self._read, self._triaged = read, triaged
 
-    def answer(self) -> Answer | None:
-        """Once `stored` is done; None when the integration has changed, and the request has to be read anew.
+    def answer(self, outcome: Stored | Exception) -> Answer | None:
+        """To what the committer told; None when the integration has changed, and the request has to be read anew.
 
         After any other failure it is not tried again: a commit whose answer was lost has stored the alerts.
         """
-        failure = self.stored.exception()
-        if isinstance(failure, IntegrationChanged):
+        if isinstance(outcome, IntegrationChanged):
             return None
-        if isinstance(failure, Exception):
-            named = _named(failure, self.request.correlation_id)
+        if isinstance(outcome, Exception):
+            named = _named(outcome, self.request.correlation_id)
             _keep_sample(self.request, str(named))
             return self.format.refuse(self.request, named)
-        taken = _taken(self._read, self._triaged.outcomes(self.stored.result()))
+        taken = _taken(self._read, self._triaged.outcomes(outcome))
         _keep_sample(self.request, taken.faults[0].detail if taken.faults else "")
         return self.format.answer(self.request, taken)
 
@@ -154,46 +170,51 @@ class Door:
             _keep_sample(request, str(named))
         await _respond(send, answer, request_id, format)
 
-    def begin(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Begun | None:
-        """Take a request at once, without waiting for anything, if it is plain and in order.
-
-        None when it is not: then nothing has happened, and the way is by ASGI.
-        """
-        source, key, tail = read_address(method, path) or (None, "", "")
+    @staticmethod
+    def recognise(path: str, headers: Mapping[str, str]) -> Head | None:
+        """What the head of a POST says; None when it is not plain, and the way is by ASGI."""
+        source, key, tail = read_address("POST", path) or (None, "", "")
         format = FORMATS.get(source) if source else None
         if format is None or tail not in format.tails or not format.is_plain:
             return None
-        request = Request(
-            method=method,
-            path=path,
-            headers=headers,
-            correlation_id=correlation_id.accept_or_make(headers.get("x-correlation-id")),
-            key=key,
-            tail=tail,
-            body=body,
-        )
+        head = Head(format, path, headers, key, tail)
+        if format.key_is_in_payload:
+            return head
+        return head._replace(key=format.key(head.request(b""), None))
+
+    def begin(self, head: Head, body: bytes, answer: Callable[[Begun, Stored | Exception], None]) -> bool:
+        """Take a request at once, without waiting for anything, if it is plain and in order.
+
+        False when it is not: then nothing has happened, and the way is by ASGI. Otherwise `answer` is called with
+        what became of its alerts, for Begun.answer.
+        """
+        format, headers = head.format, head.headers
+        request = head.request(body)
         try:
-            payload = format.decode(body, headers) if format.key_is_in_payload else None
-            request.key = format.key(request, payload)
+            payload = None
+            if format.key_is_in_payload:
+                payload = format.decode(body, headers)
+                request.key = format.key(request, payload)
             integration = request.integration = self._keys.get(request.key)
             if integration is None:
-                return None
+                return False
             check(integration, format.source)
             if not format.key_is_in_payload:
                 payload = format.decode(body, headers)
             read = self._reader(format, integration)(payload, headers)
             events = [event for event in read if isinstance(event, AlertEvent)]
             if len(events) != len(read) or not events:
-                return None
+                return False
             if not self._throttle.allows(integration.id_text, len(events)):
-                return None
+                return False
             triaged = Triaged(integration, events, timezone.now())
             if not triaged.arrivals:
-                return None
-            stored = self._committer.submit(triaged.arrivals, request.correlation_id)
-            return Begun(format, request, read, triaged, stored)
+                return False
+            tell = partial(answer, Begun(format, request, read, triaged))
+            self._committer.submit(triaged.arrivals, tell, request.correlation_id)
         except (OpenAlertError, Full):
-            return None
+            return False
+        return True
 
     def close(self) -> None:
         """Let go of the database until the next request."""

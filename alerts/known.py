@@ -27,7 +27,10 @@ from .results import Outcome, Results
 ENTRIES_ONE_BY_ONE = 20
 ENTRY_INTERVAL = timedelta(seconds=10)
 
-TAKE = "SELECT * FROM alerts_take_known(%s::jsonb, %s::uuid[], %s::jsonb, %s::jsonb, %s, %s, %s)"
+TAKE = (
+    "SELECT numbers, incidents FROM alerts_take_known("
+    "%s::jsonb, %s::uuid[], %s::jsonb, %s::jsonb, %s::timestamptz, %s::timestamptz, %s::integer)"
+)
 JOINS_NONE = ""
 
 
@@ -61,13 +64,13 @@ class Call:
             sql.as_array(integration.id_text for integration in integrations),
             sql.as_json(groups),
             sql.as_json(remembered),
-            now,
-            now - ENTRY_INTERVAL,
-            ENTRIES_ONE_BY_ONE,
+            now.isoformat(),
+            (now - ENTRY_INTERVAL).isoformat(),
+            str(ENTRIES_ONE_BY_ONE),
         ]
         self.incidents: list[IncidentRow] = []
 
-    def report(self, told: Sequence[tuple[str, str]], results: Results) -> bool:
+    def report(self, told: Sequence[tuple[str | bytes, str | bytes]], results: Results) -> bool:
         """Whether the batch was taken; then the results are filled in, and `incidents` are those concerned.
 
         Told is nothing, or in one row: for each problem the number of its incident, negative when its alert was

@@ -6,13 +6,19 @@ its adapter by a process of its own and forgotten. For every run the processes a
 that leave again, joined by all, loaded and ended; what each client received is compared with what was sent.
 
 Latency is from the event's publication (OpenAlert: from the commit's return; and from before the transaction began,
-too) until a client has read it. Memory is what the two web processes grew by with the clients, by the thousand.
+too) until a client has read it. Memory is resident memory of the two web processes, with the clients less without,
+by the thousand: each the median of readings twice a second while nothing is sent, without clients when the warm-up's
+have left, with them when the load is over. Node is made to collect its garbage before: whenever it happened to, its
+memory went up or down by tens of MiB. Neither side compresses, and each room's clients are on both processes.
+
+`--servers` puts OpenAlert behind the servers that it could be served by instead (BENCH_ARGS=--servers).
 
 Needs Node 20 and npm (on Debian: apt-get install nodejs npm). Everything stays on 127.0.0.1. The clients run on the
-same machine and take of its time: believe the ratios.
+same machine and take of its time, which is printed too: believe the ratios.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -28,6 +34,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -41,7 +48,8 @@ from openalert.embedded.servers import EmbeddedServers  # noqa: E402
 PORTS = (8573, 8574)
 WARM_CLIENTS = 100
 SETTLE_SECONDS = 3
-ARRIVES_WITHIN = 5
+ARRIVES_WITHIN = 3
+READINGS = 7
 PAD = "High latency on api-7, zone b: 95th percentile above 2.4 s for 10 minutes"
 PREPARE = """
 import json
@@ -61,12 +69,13 @@ print("MADE " + json.dumps([
     {"room": str(teams[n %% len(teams)].pk), "token": token(user)} for n, user in enumerate(users)]))
 """
 UVICORN = ["-m", "uvicorn", "openalert.asgi:application", "--host", "127.0.0.1", "--loop", "uvloop"]
-UVICORN += ["--http", "httptools", "--lifespan", "off", "--no-access-log", "--log-level", "warning"]
+UVICORN += ["--lifespan", "off", "--no-access-log", "--log-level", "warning"]
+UVICORN += ["--http", "openalert.http_protocol:Protocol", "--ws-max-size", "65536"]
 UVICORN += ["--ws-per-message-deflate", "false"]
 SERVERS = {
-    "uvicorn": [*UVICORN, "--ws", "websockets-sansio", "--port"],
+    "uvicorn": [*UVICORN, "--ws", "openalert.websocket_protocol:Protocol", "--port"],  # as `manage.py up`
+    "uvicorn-sansio": [*UVICORN, "--ws", "websockets-sansio", "--port"],
     "uvicorn-websockets": [*UVICORN, "--ws", "websockets", "--port"],
-    "uvicorn-wsproto": [*UVICORN, "--ws", "wsproto", "--port"],
     "daphne": ["-m", "daphne", "openalert.asgi:application", "-b", "127.0.0.1", "-v", "0", "-p"],
     "granian": [
         *("-m", "granian", "openalert.asgi:application", "--interface", "asgi", "--host", "127.0.0.1"),
@@ -96,6 +105,7 @@ class Run:
     mebibytes: float  # per 1,000 clients
     cores: float
     behind_cores: float  # of Valkey and PostgreSQL
+    client_cores: float
     lost: int
 
 
@@ -122,23 +132,29 @@ class Bench:
             with self.load(target, self.clients[:WARM_CLIENTS]) as warm:
                 warm.close()
             time.sleep(SETTLE_SECONDS)
-            before = sum(map(memory, web))
+            without = resting_memory(web)
             with self.load(target, self.clients) as load:
                 time.sleep(SETTLE_SECONDS)
-                used, behind, began = sum(map(cpu, web)), sum(map(cpu, self.behind)), time.monotonic()
+                measured = (web, self.behind, [psutil.Process(load.child.pid)])
+                used, began = [sum(map(cpu, processes)) for processes in measured], time.monotonic()
                 times = self.write(target)
                 elapsed = time.monotonic() - began
-                cores = (sum(map(cpu, web)) - used) / elapsed
-                behind_cores = (sum(map(cpu, self.behind)) - behind) / elapsed
+                cores = [
+                    (sum(map(cpu, processes)) - before) / elapsed
+                    for processes, before in zip(measured, used, strict=True)
+                ]
                 time.sleep(ARRIVES_WITHIN)
-                grown = sum(map(memory, web)) - before
+                grown = resting_memory(web) - without
                 result = load.close()
-        return self.judge(times, result, elapsed, grown, cores, behind_cores)
+        return self.judge(times, result, grown, cores)
 
     @contextmanager
     def load(self, target: Target, clients: list[dict[str, str]]) -> Iterator["Load"]:
         wanted = [
-            {**client, "url": f"ws://127.0.0.1:{PORTS[number % len(PORTS)]}{target.path}"}
+            {
+                **client,
+                "url": f"ws://127.0.0.1:{PORTS[number // len(self.rooms) % len(PORTS)]}{target.path}",
+            }
             for number, client in enumerate(clients)
         ]
         load = Load(target.protocol, wanted)
@@ -182,10 +198,8 @@ class Bench:
         self,
         times: dict[int, tuple[float, float]],
         result: dict,
-        elapsed: float,
         grown: float,
-        cores: float,
-        behind: float,
+        cores: list[float],
     ) -> Run:
         in_room = Counter(client["room"] for client in self.clients)
         expected = {number: in_room[self.rooms[number % len(self.rooms)]] for number in times}
@@ -200,8 +214,9 @@ class Bench:
             + (round(self.rate * self.seconds) - len(times)),
             repeated=sum(max(0, arrived[number] - n) for number, n in expected.items()),
             mebibytes=grown / 2**20 / len(self.clients) * 1000,
-            cores=cores,
-            behind_cores=behind,
+            cores=cores[0],
+            behind_cores=cores[1],
+            client_cores=cores[2],
             lost=result["lost"],
         )
 
@@ -237,6 +252,20 @@ class Load:
         self.result.unlink(missing_ok=True)
 
 
+def resting_memory(processes: list[psutil.Process]) -> float:
+    """The median of some readings, in bytes."""
+    for process in processes:
+        if process.name() == "node":
+            process.send_signal(signal.SIGUSR2)
+    time.sleep(1)
+    members = [member for process in processes for member in family(process)]
+    readings = []
+    for _ in range(READINGS):
+        readings.append(sum(member.memory_info().rss for member in members))
+        time.sleep(0.5)
+    return statistics.median(readings)
+
+
 @contextmanager
 def running(
     command: list[str], target: Target, *, log_name: str, **variables: str
@@ -265,10 +294,6 @@ def running(
 
 def family(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
-
-
-def memory(process: psutil.Process) -> int:
-    return sum(member.memory_info().rss for member in family(process))
 
 
 def cpu(process: psutil.Process) -> float:
@@ -310,6 +335,9 @@ def targets(names: list[str], servers: EmbeddedServers, environment: dict[str, s
         subprocess.run(
             ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=HERE / "socketio", check=True
         )
+    if "granian" in names and importlib.util.find_spec("granian") is None:
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "-r", str(HERE / "requirements.txt")], check=True)
     redis = servers.places.redis_url.removeprefix("unix://").partition("?")[0]
     node = {"REDIS_SOCKET": redis, "NODE_ENV": "production"}
     made = {
@@ -326,7 +354,7 @@ def targets(names: list[str], servers: EmbeddedServers, environment: dict[str, s
     }
     made["socketio"] = Target(
         "Socket.IO",
-        ["node", "server.mjs"],
+        ["node", "--expose-gc", "server.mjs"],
         ["node", "server.mjs"],
         HERE / "socketio",
         node,
@@ -340,12 +368,14 @@ def quantile(values: list[float], share: float) -> float:
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
-def report(runs: dict[str, list[Run]]) -> None:
+def report(runs: dict[str, list[Run]], file: TextIO = sys.stdout) -> None:
+    """A table of medians; undelivered, repeated and lost are sums."""
     print(
         "| target | delivered/s | p50 ms | p99 ms | max ms | p99 ms with the commit | MiB per 1,000 clients "
-        "| cores: web / Valkey, PostgreSQL | undelivered | repeated | connections lost |"
+        "| cores: web / Valkey, PostgreSQL / clients | undelivered | repeated | connections lost |",
+        file=file,
     )
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|", file=file)
     for name, of_target in runs.items():
 
         def median(value, of_target: list[Run] = of_target) -> float:
@@ -359,8 +389,11 @@ def report(runs: dict[str, list[Run]]) -> None:
             f"| {median(lambda run: quantile(run.whole, 0.99)):.1f} "
             f"| {median(lambda run: run.mebibytes):.1f} "
             f"| {median(lambda run: run.cores):.2f} / {median(lambda run: run.behind_cores):.2f} "
+            f"/ {median(lambda run: run.client_cores):.2f} "
             f"| {sum(run.undelivered for run in of_target)} | {sum(run.repeated for run in of_target)} "
-            f"| {sum(run.lost for run in of_target)} |"
+            f"| {sum(run.lost for run in of_target)} |",
+            file=file,
+            flush=True,
         )
 
 
@@ -374,7 +407,14 @@ def main() -> None:
     parser.add_argument(
         "--targets", nargs="+", default=["socketio", "uvicorn"], choices=[*SERVERS, "socketio"]
     )
+    parser.add_argument(
+        "--servers",
+        action="store_true",
+        help="OpenAlert behind uvicorn as in production and with its own WebSockets, granian and Daphne",
+    )
     given = parser.parse_args()
+    if given.servers:
+        given.targets = ["uvicorn", "uvicorn-sansio", "granian", "daphne"]
     with (
         tempfile.TemporaryDirectory(prefix="openalert-bench-") as folder,
         EmbeddedServers(Places(Path(folder).resolve())) as servers,
@@ -390,8 +430,7 @@ def main() -> None:
         for _ in range(given.rounds):
             for target in targets(given.targets, servers, environment):
                 runs[target.name].append(bench.run(target))
-                print(".", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+                report({target.name: runs[target.name][-1:]}, file=sys.stderr)
         report(runs)
 
 

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from openalert import correlation_id
+from openalert.websocket_protocol import TAKE_OVER
 
 from .live import access
 from .live.hub import Hub, current_hub, in_thread, reset_frame
@@ -34,7 +35,7 @@ from .live.protocol import (
     event_frame,
     frame,
 )
-from .live.sockets import Socket
+from .live.sockets import AsgiWire, Socket
 
 __all__ = ["NOT_SIGNED_IN", "TOKEN_EXPIRED", "LiveConsumer"]
 
@@ -44,12 +45,17 @@ HELLO_WITHIN_SECONDS = 10
 WARN_BEFORE_SECONDS = 60
 # Who missed more is better off fetching the page.
 MOST_MISSED = 2_000
+MOST_MISSED_BYTES = 4 * 2**20
 
+GREETED_AT_ONCE = '{"type":"hello"}'
 KNOWN = "Known are hello, authenticate, subscribe and unsubscribe with a room, presence, and ping."
 
 
 class LiveConsumer(AsyncConsumer):
-    """One connection. It takes the layer's messages through its process's hub, not by a channel of its own."""
+    """One connection. It takes the layer's messages through its process's hub, not by a channel of its own.
+
+    Where the web server lets it, it takes the connection over (openalert.websocket_protocol), and its call returns.
+    """
 
     hub: Hub  # once it is known who they are
     socket: Socket
@@ -73,28 +79,34 @@ class LiveConsumer(AsyncConsumer):
         await send(
             {"type": "websocket.accept", "subprotocol": SUBPROTOCOL if speaks else None, "headers": told}
         )
-        self.socket = Socket(send, self.leave_rooms)
+        connection = scope.get("extensions", {}).get(TAKE_OVER)
+        wire = connection or AsgiWire(send)
+        self.socket = Socket(wire, self.leave_rooms)
+        loop = asyncio.get_running_loop()
+        self.socket.timer = loop.call_later(HELLO_WITHIN_SECONDS, self.refuse, "Say hello first.")
+        if not speaks:
+            await self.hear(GREETED_AT_ONCE)
+        if connection:
+            connection.take_over(self)
+            return
         del scope, headers, offered  # what a connection keeps, a thousand keep a thousand times
         try:
-            if speaks:
-                message = await asyncio.wait_for(receive(), HELLO_WITHIN_SECONDS)
-            else:
-                message = {"type": "websocket.receive", "text": '{"type":"hello"}'}
-            while message["type"] == "websocket.receive":
-                await self.hear(message)
+            while (message := await receive())["type"] == "websocket.receive":
+                await self.hear(message.get("text"))
                 del message
-                message = await receive()
-        except TimeoutError:
-            self.refuse("Say hello first.")
-            await asyncio.sleep(1)
         finally:
-            if self.socket.person:
-                self.hub.leave(self.socket)
-            self.socket.end()
+            self.end()
+            wire.end()
 
-    async def hear(self, message: dict[str, Any]) -> None:
-        text = message.get("text")
-        if text is None or len(text) > MAX_MESSAGE_CHARACTERS:
+    def end(self) -> None:
+        """The connection is gone."""
+        if self.socket.person:
+            self.hub.leave(self.socket)
+        self.socket.end()
+
+    async def hear(self, text: str | bytes | None) -> None:
+        """A message of theirs."""
+        if not isinstance(text, str) or len(text) > MAX_MESSAGE_CHARACTERS:
             self.socket.push(error("bad_message", "Send a short JSON object as text."))
             return
         try:
@@ -148,6 +160,7 @@ class LiveConsumer(AsyncConsumer):
                 error("bad_message", f"A hello has rooms, at most {MAX_ROOMS}, with cursors or null.")
             )
             return
+        self.stop_timer()
         self.leave_rooms(self.socket)
         if self.socket.person is None and not await self.admit(token or self.token):
             return
@@ -203,12 +216,15 @@ class LiveConsumer(AsyncConsumer):
 
     def watch_token(self) -> None:
         """Warn before the token ends, if it was one that let them in, and close when it has."""
-        if self.socket.timer:
-            self.socket.timer.cancel()
-            self.socket.timer = None
+        self.stop_timer()
         if self.socket.expires_at:
             in_seconds = self.socket.expires_at - time.time() - WARN_BEFORE_SECONDS
             self.socket.timer = asyncio.get_running_loop().call_later(max(0, in_seconds), self.warn)
+
+    def stop_timer(self) -> None:
+        if self.socket.timer:
+            self.socket.timer.cancel()
+            self.socket.timer = None
 
     def warn(self) -> None:
         left = max(0.0, self.socket.expires_at - time.time())
@@ -254,10 +270,9 @@ class LiveConsumer(AsyncConsumer):
         await hub.catch_up()
         person = socket.person or person
         self.entered_at = until = hub.cursor
-        if socket.is_behind:  # it will be told so, and say hello again
+        if not socket.hold():  # it will be told that it is behind, and say hello again
             return []
         refused, cursors, resets = [], {}, {}
-        socket.hold()
         for room, given in wanted.items():
             team = teams.get(room)
             if not (room == f"user:{person.id}" or (team and person.may_hear(team))):
@@ -285,10 +300,16 @@ class LiveConsumer(AsyncConsumer):
         if len(page.events) > MOST_MISSED:
             return dict.fromkeys(cursors, "too_much")
         too_old = {room: "too_old" for room, position in cursors.items() if position < page.floor}
-        for event in page.events:
-            for room in event.rooms():
-                if room not in too_old and event.position > cursors.get(room, until.position):
-                    self.socket.push_first(event_frame(until.epoch, event, room))
+        missed = [
+            event_frame(until.epoch, event, room)
+            for event in page.events
+            for room in event.rooms()
+            if room not in too_old and event.position > cursors.get(room, until.position)
+        ]
+        if sum(map(len, missed)) > MOST_MISSED_BYTES:
+            return dict.fromkeys(cursors, "too_much") | too_old
+        for message in missed:
+            self.socket.push_first(message)
         return too_old
 
     def look(self, room: str, *, here: bool) -> None:

@@ -1,12 +1,22 @@
 """What a notification says, rendered at the moment of sending from templates/notifications/."""
 
+from functools import cache
+
 from django.conf import settings
-from django.template.loader import render_to_string
+from django.template.loader import get_template, render_to_string
 from django.urls import reverse
 
-from .enums import Purpose
+from .enums import Channel, Purpose
 from .models import Notification
 from .transports import Message
+
+
+@cache
+def load() -> None:
+    """Load what messages are made of, templates and addresses: seconds, in a sender that has just started."""
+    reverse("me")
+    for name in ("page_subject.txt", "page.txt", "page.html", "bundle.txt", "notice.txt"):
+        get_template(f"notifications/{name}")
 
 
 def render(notification: Notification) -> Message:
@@ -29,7 +39,10 @@ def render(notification: Notification) -> Message:
         address=notification.address,
         subject=subject[:200],
         text=render_to_string("notifications/page.txt", context).strip() + "\n",
-        html=render_to_string("notifications/page.html", context),
+        # Nothing shows it in the app, where pages come by the thousand.
+        html=""
+        if notification.channel == Channel.IN_APP
+        else render_to_string("notifications/page.html", context),
         href=context["href"],
         severity=incident.severity if incident else "low",
     )

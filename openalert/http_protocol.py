@@ -7,17 +7,21 @@ not seen before, a body that is not in order, an integration that was changed. S
 """
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
+from openalert.asgi import intake_application  # sets Django up: uvicorn's workers load this module first
+
+# isort: split
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from alerts.addresses import is_intake
 from alerts.bodies import MAX_BODY_BYTES
-from alerts.door import Begun, header_lines
-from openalert.asgi import intake_application
+from alerts.committer import Stored
+from alerts.door import Begun, Head, header_lines
 
 # Who sends these wants more than the short way knows of.
 UNUSUAL = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
+Line = tuple[bytes, bytes]
 
 
 class _NoEvent:
@@ -25,84 +29,91 @@ class _NoEvent:
         """Nobody waits for messages."""
 
 
+class Lines(NamedTuple):
+    """A request's head as it came, but for its length; and what it says, None when that is nothing plain."""
+
+    url: bytes
+    headers: list[Line]
+    head: Head | None
+
+
 class ShortCycle:
     """A request on the short way, with what the protocol wants to know of its RequestResponseCycle."""
 
-    __slots__ = (
-        "begun",
-        "body",
-        "disconnected",
-        "headers",
-        "keep_alive",
-        "protocol",
-        "response_complete",
-        "scope",
-    )
+    __slots__ = ("body", "disconnected", "keep_alive", "length", "lines", "protocol", "response_complete")
 
     message_event = _NoEvent()
 
-    def __init__(self, protocol: "Protocol", headers: dict[str, str], keep_alive: bool) -> None:
+    def __init__(self, protocol: "Protocol", lines: Lines, length: bytes, keep_alive: bool) -> None:
         self.protocol = protocol
-        self.scope = protocol.scope
-        self.headers = headers
+        self.lines = lines
+        self.length = length
         self.keep_alive = keep_alive
         self.body = b""
         self.disconnected = False
         self.response_complete = False
-        self.begun: Begun | None = None
 
     def begin(self) -> None:
         """The request is there, all of it."""
-        self.begun = intake_application.begin(
-            self.scope["method"], self.scope["path"], self.headers, self.body
-        )
-        if self.begun is None:
+        assert self.lines.head is not None
+        if not intake_application.begin(self.lines.head, self.body, self._answer):
             self.protocol.go_the_long_way(self)
-        else:
-            self.begun.stored.add_done_callback(self._answer)
 
-    def _answer(self, stored: "asyncio.Future[Any]") -> None:
-        assert self.begun is not None
+    def _answer(self, begun: Begun, outcome: Stored | Exception) -> None:
+        protocol = self.protocol
         try:
-            answer = self.begun.answer()
+            answer = begun.answer(outcome)
             if answer is None:
-                self.protocol.go_the_long_way(self)
+                protocol.go_the_long_way(self)
                 return
-            body, headers = header_lines(answer, self.begun.request.correlation_id, self.begun.format)
+            body, headers = header_lines(answer, begun.request.correlation_id, begun.format)
         except BaseException:
-            self.protocol.transport.abort()  # it may be stored; the sender asks again, and is told so
+            protocol.transport.abort()  # it may be stored; the sender asks again, and is told so
             raise
         if not self.keep_alive:
             headers.append((b"connection", b"close"))
         lines = [STATUS_LINE[answer.status]]
-        for name, value in (*self.protocol.server_state.default_headers, *headers):
+        for name, value in (*protocol.server_state.default_headers, *headers):
             lines += (name, b": ", value, b"\r\n")
         lines += (b"\r\n", body)
         self.response_complete = True
-        transport = self.protocol.transport
+        transport = protocol.transport
         if not transport.is_closing():
             transport.write(b"".join(lines))
             if not self.keep_alive:
                 transport.close()
-        self.protocol.on_response_complete()
+        protocol.on_response_complete()
 
 
 class Protocol(HttpToolsProtocol):
     cycle: Any
+    _length = b""
+    _lines: Lines | None = None  # of the last request that could have been a plain one
+    _rests_since: float | None = None
+
+    def on_message_begin(self) -> None:
+        # The scope is made only for those that go by ASGI.
+        self.url = b""
+        self.headers = []
+        self._length = b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"content-length":
+            self._length = value  # of which the parser lets no second one pass
+        else:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        headers = self._headers_of_a_plain_request()
-        if headers is None:
-            super().on_headers_complete()
+        if self._is_plain():
+            assert self._lines is not None
+            self.cycle = ShortCycle(self, self._lines, self._length, self.parser.should_keep_alive())
             return
-        self.scope["method"] = "POST"
-        self.scope["raw_path"] = self.url
-        self.scope["path"] = self.url.decode("ascii")
-        self.scope["query_string"] = b""
-        self.cycle = ShortCycle(self, headers, self.parser.should_keep_alive())
+        self._make_scope(self.url, self.headers, self._length)
+        super().on_headers_complete()
 
-    def _headers_of_a_plain_request(self) -> dict[str, str] | None:
-        """Those of one for intake with nothing unusual about it, when no other is under way on the connection."""
+    def _is_plain(self) -> bool:
+        """Whether it is for intake, with nothing unusual about it, and no other is under way on the connection."""
         if (
             (self.cycle is not None and not self.cycle.response_complete)
             or self.limit_concurrency is not None
@@ -110,38 +121,54 @@ class Protocol(HttpToolsProtocol):
             or self.root_path
             or self.parser.get_method() != b"POST"
             or self.parser.get_http_version() != "1.1"
-            or b"?" in self.url
-            or b"%" in self.url
-            or not self.url.isascii()
-            or not is_intake("POST", self.url.decode("ascii"))
+            or not self._length.isdigit()
+            or int(self._length) > MAX_BODY_BYTES
         ):
-            return None
-        headers = {}
-        for name, value in self.headers:
-            if name in UNUSUAL:
-                return None
-            headers[name.decode("latin-1")] = value.decode("latin-1")
-        length = headers.get("content-length", "")
-        return headers if length.isdecimal() and int(length) <= MAX_BODY_BYTES else None
+            return False
+        lines = self._lines
+        if lines is None or self.url != lines.url or self.headers != lines.headers:
+            lines = self._lines = Lines(self.url, self.headers, _read_head(self.url, self.headers))
+        return lines.head is not None
+
+    def _make_scope(self, url: bytes, headers: list[Line], length: bytes) -> None:
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        if length:
+            super().on_header(b"content-length", length)
 
     def on_body(self, body: bytes) -> None:
-        if isinstance(self.cycle, ShortCycle) and not self.cycle.response_complete:
-            self.cycle.body = self.cycle.body + body if self.cycle.body else body
+        cycle = self.cycle
+        if isinstance(cycle, ShortCycle) and not cycle.response_complete:
+            cycle.body = cycle.body + body if cycle.body else body
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if isinstance(self.cycle, ShortCycle) and not self.cycle.response_complete:
-            self.cycle.begin()
+        cycle = self.cycle
+        if isinstance(cycle, ShortCycle) and not cycle.response_complete:
+            cycle.begin()
         else:
             super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self.parser = None  # it points back here, and both would stay until the collector comes
 
     def go_the_long_way(self, short: ShortCycle) -> None:
         """Let ASGI have a request of which all was read and nothing is stored."""
         if self.transport.is_closing():
             return
+        # Another request may be coming in already.
+        coming = self.url, self.headers, self.expect_100_continue
+        self._make_scope(short.lines.url, short.lines.headers, short.length)
+        path = short.lines.url.decode("ascii")
+        self.scope.update(method="POST", path=path, raw_path=short.lines.url, query_string=b"")
+        scope = self.scope
+        self.url, self.headers, self.expect_100_continue = coming
         cycle = RequestResponseCycle(
-            scope=short.scope,  # type: ignore[arg-type]
+            scope=scope,
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -159,3 +186,51 @@ class Protocol(HttpToolsProtocol):
         if self.cycle is short:
             self.cycle = cycle
         self._start_asgi_task(cycle, self.app)
+
+    # A connection that rests is closed after a while. One timer looks when it is due how long that has been: to end
+    # one and make another for each request would cost a tenth of it.
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_after(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._rests_since = None
+
+    def _look_after(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._rests_since is None:
+            return  # it looks again once it has answered
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_after(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+
+
+def _read_head(url: bytes, lines: list[Line]) -> Head | None:
+    if b"?" in url or b"%" in url or not url.isascii() or not is_intake("POST", url.decode("ascii")):
+        return None
+    headers = {}
+    for name, value in lines:
+        if name in UNUSUAL:
+            return None
+        headers[name.decode("latin-1")] = value.decode("latin-1")
+    return intake_application.recognise(url.decode("ascii"), headers)

@@ -25,7 +25,7 @@ def uuid7() -> UUID:
 
 def uuid7_text() -> str:
     """A UUIDv7 as text, with hyphens, in a fraction of the time."""
-    [text] = uuid7_texts(1)
+    text = f"{_value(*divmod(time.time_ns(), 1_000_000), _random.getrandbits(62)):032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

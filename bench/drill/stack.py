@@ -106,9 +106,16 @@ class Stack:
         }
         for n, port in enumerate(self.ports, 1):
             programs[f"web{n}"] = ["uvicorn", "openalert.asgi:application", "--host", "127.0.0.1"]
-            programs[f"web{n}"] += ["--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-            programs[f"web{n}"] += ["--ws", "websockets-sansio", "--lifespan", "on", "--no-access-log"]
-            programs[f"web{n}"] += ["--log-level", "warning"]
+            programs[f"web{n}"] += [
+                "--port",
+                str(port),
+                "--loop",
+                "uvloop",
+                "--http",
+                "openalert.http_protocol:Protocol",
+            ]
+            programs[f"web{n}"] += ["--ws", "openalert.websocket_protocol:Protocol", "--lifespan", "on"]
+            programs[f"web{n}"] += ["--no-access-log", "--log-level", "warning"]
             programs[f"worker{n}"] = [*worker, "-Q", "openalert", "-c", "2", "-n", f"worker{n}@%h"]
             programs[f"sender{n}"] = [*worker, "-Q", "delivery", "-c", "8", "-n", f"sender{n}@%h"]
         programs["beat"] = [*celery, "beat", "--loglevel", "warning", "--pidfile", ""]

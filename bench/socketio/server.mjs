@@ -39,5 +39,6 @@ if (process.env.EMIT) {
   await Promise.all([publisher.close(), subscriber.close()]); // what was asked for is sent before
   process.exit();
 } else {
+  process.on("SIGUSR2", () => globalThis.gc()); // before its memory is read
   http.listen(Number(process.env.PORT), "127.0.0.1");
 }

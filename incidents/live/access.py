@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
+from sys import intern
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
@@ -16,10 +16,44 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 
 from incidents.models import Incident
-from teams.models import Membership, Service, Team, User
+from openalert import sql
+from teams.models import Service, Team, User
+
+PERSON = """
+SELECT u.id::text, u.name, u.email, u.is_superuser, u.password, t.teams, hashtextextended(
+    jsonb_build_array(u.name, u.email, u.is_superuser, u.password, t.teams)::text, 0) AS stamp
+FROM teams_user u CROSS JOIN LATERAL (
+    SELECT ARRAY(
+        SELECT m.team_id::text FROM teams_membership m WHERE m.user_id = u.id AND NOT u.is_superuser
+        UNION ALL
+        SELECT id::text FROM teams_team WHERE u.is_superuser
+        ORDER BY 1
+    ) AS teams
+) AS t
+WHERE u.is_active
+"""
+PEOPLE = f"{PERSON} AND u.id = ANY(%s::uuid[])"
+CHANGED = f"""
+SELECT k.id::text FROM unnest(%s::uuid[], %s::bigint[]) AS k(id, stamp)
+LEFT JOIN LATERAL ({PERSON} AND u.id = k.id) AS p ON true
+WHERE p.stamp IS DISTINCT FROM k.stamp
+"""  # noqa: S608 - words of our own
+ENDED = """
+SELECT k.key FROM unnest(%s::text[]) AS k(key)
+WHERE NOT EXISTS (SELECT FROM django_session s WHERE s.session_key = k.key AND s.expire_date > %s)
+"""
+MOVED = """
+SELECT 'incident:' || k.id, s.team_id::text FROM unnest(%s::uuid[], %s::uuid[]) AS k(id, team)
+LEFT JOIN incidents_incident i ON i.id = k.id LEFT JOIN teams_service s ON s.id = i.service_id
+WHERE s.team_id IS DISTINCT FROM k.team
+UNION ALL
+SELECT 'service:' || k.id, s.team_id::text FROM unnest(%s::uuid[], %s::uuid[]) AS k(id, team)
+LEFT JOIN teams_service s ON s.id = k.id
+WHERE s.team_id IS DISTINCT FROM k.team
+"""
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Person:
     """Somebody with open connections, as of the last review."""
 
@@ -29,6 +63,7 @@ class Person:
     is_superuser: bool
     password: int  # a hash of what is stored; another password ends sessions and tokens
     teams: frozenset[str]
+    stamp: int  # a hash of all of that, as the database makes it
 
     def may_hear(self, team: str) -> bool:
         return self.is_superuser or team in self.teams
@@ -43,11 +78,15 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Review:
-    """What became of those who are connected. Whoever or whatever is missing is gone."""
+    """What has changed for those who are connected."""
 
-    people: dict[str, Person] = field(default_factory=dict)
-    sessions: set[str] = field(default_factory=set)
-    teams: dict[str, str] = field(default_factory=dict)  # of the rooms of incidents and services
+    changed: frozenset[str] = frozenset()  # people's ids
+    people: dict[str, Person] = field(default_factory=dict)  # of the changed, those who may still sign in
+    ended: frozenset[str] = frozenset()  # sessions
+    teams: dict[str, str | None] = field(default_factory=dict)  # of rooms; None when what it is about is gone
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.ended or self.teams)
 
 
 def session_in(cookies: str) -> str:
@@ -64,7 +103,7 @@ def admit_by_session(key: str) -> Admitted | None:
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(request)
-    return Admitted(_people([user.pk])[str(user.pk)], session=key) if user.is_authenticated else None
+    return _admitted(user.pk, session=key) if user.is_authenticated else None
 
 
 def admit_by_token(token: str) -> Admitted | None:
@@ -75,7 +114,12 @@ def admit_by_token(token: str) -> Admitted | None:
         user = authentication.get_user(valid)
     except (AuthenticationFailed, TokenError):
         return None
-    return Admitted(_people([user.pk])[str(user.pk)], expires_at=float(valid["exp"]))
+    return _admitted(user.pk, expires_at=float(valid["exp"]))
+
+
+def _admitted(pk: UUID, *, session: str = "", expires_at: float = 0.0) -> Admitted | None:
+    person = _people([str(pk)]).get(str(pk))
+    return Admitted(person, session, expires_at) if person else None
 
 
 def teams_of(rooms: Iterable[str]) -> dict[str, str]:
@@ -99,32 +143,37 @@ def teams_of(rooms: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def review(people: Iterable[str], sessions: Iterable[str], rooms: Iterable[str]) -> Review:
-    """How it stands now with so many people, sessions and rooms: a fixed number of queries."""
-    live = Session.objects.filter(session_key__in=list(sessions), expire_date__gt=timezone.now())
-    return Review(_people(people), set(live.values_list("session_key", flat=True)), teams_of(rooms))
+def review(people: Iterable[Person], sessions: Iterable[str], teams: dict[str, str]) -> Review:
+    """What is not any more as it was, by a fixed number of queries; most often nothing, and then that is all.
+
+    `teams` are those of the rooms of incidents and services.
+    """
+    stamps = {(person.id, person.stamp) for person in people}
+    parameters = [sql.as_array(id for id, _ in stamps), sql.as_array(str(stamp) for _, stamp in stamps)]
+    changed = frozenset(row[0] for row in sql.fetch(CHANGED, parameters))
+    ended = frozenset(row[0] for row in sql.fetch(ENDED, [list(sessions), timezone.now()]))
+    moved = {}
+    if teams:
+        kinds: dict[str, list[tuple[str, str]]] = {"incident": [], "service": []}
+        for room, team in teams.items():
+            kind, _, identifier = room.partition(":")
+            kinds[kind].append((identifier, team))
+        columns = [
+            sql.as_array(pair[place] for pair in pairs) for pairs in kinds.values() for place in (0, 1)
+        ]
+        moved = dict(sql.fetch(MOVED, columns))
+    return Review(changed, _people(changed) if changed else {}, ended, moved)
 
 
-def _people(ids: Iterable[str | UUID]) -> dict[str, Person]:
+def _people(ids: Iterable[str]) -> dict[str, Person]:
     """Those who may sign in."""
-    users = list(User.objects.filter(pk__in=list(ids), is_active=True))
-    teams: dict[UUID, set[str]] = {user.pk: set() for user in users}
-    for user_id, team_id in Membership.objects.filter(user__in=users).values_list("user_id", "team_id"):
-        teams[user_id].add(str(team_id))
-    if any(user.is_superuser for user in users):
-        every = {str(pk) for pk in Team.objects.values_list("pk", flat=True)}
-        teams |= {user.pk: every for user in users if user.is_superuser}
-    return {
-        str(user.pk): Person(
-            str(user.pk),
-            str(user),
-            user.initials,
-            user.is_superuser,
-            hash(user.password),
-            frozenset(teams[user.pk]),
+    found = {}
+    for pk, name, email, is_superuser, password, teams, stamp in sql.fetch(PEOPLE, [sql.as_array(ids)]):
+        user = User(name=name, email=email)
+        found[pk] = Person(
+            pk, str(user), user.initials, is_superuser, hash(password), frozenset(map(intern, teams)), stamp
         )
-        for user in users
-    }
+    return found
 
 
 def _canonical(identifier: str) -> UUID | None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from sys import intern
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -83,6 +84,7 @@ class Hub:
 
     def join(self, socket: Socket, room: str, team: str | None) -> None:
         """`team` is that of a service's or an incident's room."""
+        room = intern(room)  # a thousand connections are in rooms of the same names
         self.rooms.setdefault(room, set()).add(socket)
         socket.rooms.add(room)
         if team and not room.startswith("team:"):
@@ -102,7 +104,8 @@ class Hub:
             self.leave_room(socket, room)
 
     def tell_all_in(self, room: str, message: Frame) -> None:
-        for socket in self.rooms.get(room, ()):
+        # A copy: who has fallen behind leaves its rooms meanwhile.
+        for socket in tuple(self.rooms.get(room, ())):
             socket.push(message)
 
     @property
@@ -171,10 +174,8 @@ class Hub:
             return
         self.position = event.position
         for room in event.rooms():
-            if sockets := self.rooms.get(room):
-                message = event_frame(self.epoch, event, room)
-                for socket in sockets:
-                    socket.push(message)
+            if room in self.rooms:
+                self.tell_all_in(room, event_frame(self.epoch, event, room))
 
     def _start_over(self, page: Page) -> None:
         """What was told does not join what comes: pages have to be fetched anew."""
@@ -183,7 +184,7 @@ class Hub:
         if is_first:
             return
         logger.warning("live events start over at %s", self.cursor)
-        for room in self.rooms:
+        for room in tuple(self.rooms):
             self.tell_all_in(room, reset_frame(room, self.cursor, "lost"))
 
     # Hearing from other processes
@@ -248,11 +249,11 @@ class Hub:
             for room in rooms:
                 if sockets := self.rooms.get(room):
                     message = told_frame(self.cursor, room, kind, text)
-                    for socket in sockets:
+                    for socket in tuple(sockets):
                         socket.push_counter(message, room, is_droppable=is_droppable)
 
     def _say_dropped(self) -> None:
-        for room in self.rooms:
+        for room in tuple(self.rooms):
             self.tell_all_in(room, frame({"type": "dropped", "room": room, "kind": DROPPED}))
 
     # Who may hear what
@@ -269,32 +270,32 @@ class Hub:
         known = [socket for socket in self.sockets if socket.person and not socket.is_closed]
         if not known:
             return
-        rooms = set(self.teams)
         found = await in_thread(
             access.review,
-            {socket.person.id for socket in known if socket.person},
+            [socket.person for socket in known if socket.person],
             {socket.session for socket in known if socket.session},
-            rooms,
+            dict(self.teams),
         )
+        if not found:
+            return
+        for room, team in found.teams.items():
+            if team and room in self.teams:
+                self.teams[room] = team
         for socket in known:
             if not socket.is_closed:
-                self._review_socket(socket, found, rooms)
-        for room in list(self.teams):
-            if room in found.teams:
-                self.teams[room] = found.teams[room]
+                self._review_socket(socket, found)
 
-    def _review_socket(self, socket: Socket, found: access.Review, reviewed: set[str]) -> None:
+    def _review_socket(self, socket: Socket, found: access.Review) -> None:
         before = socket.person
         assert before is not None
-        now = found.people.get(before.id)
-        is_out = bool(socket.session) and socket.session not in found.sessions
-        if now is None or now.password != before.password or is_out:
+        now = found.people.get(before.id) if before.id in found.changed else before
+        if now is None or now.password != before.password or socket.session in found.ended:
             self.leave_rooms(socket)
             socket.push(error("not_signed_in", "You are signed out."))
             socket.close(NOT_SIGNED_IN)
             return
         socket.person = now
-        for room in [room for room in socket.rooms if not _may_hear(now, room, found, reviewed)]:
+        for room in [room for room in socket.rooms if not self._may_hear(now, room, found)]:
             self.leave_room(socket, room)
             socket.say(type="unsubscribed", room=room, reason="no_access")
         if socket.joins_teams:
@@ -303,21 +304,19 @@ class Hub:
                     self.join(socket, f"team:{team}", team)
                     socket.say(type="subscribed", room=f"team:{team}", cursor=str(self.cursor))
 
+    def _may_hear(self, person: Person, room: str, found: access.Review) -> bool:
+        kind, _, identifier = room.partition(":")
+        if kind == "user":
+            return identifier == person.id
+        if kind == "team":
+            return person.may_hear(identifier)
+        team = found.teams.get(room, self.teams.get(room))
+        return team is not None and person.may_hear(team)
+
     def _stop(self) -> None:
         hubs.pop(asyncio.get_running_loop(), None)
         for task in self._tasks:
             task.cancel()
-
-
-def _may_hear(person: Person, room: str, found: access.Review, reviewed: set[str]) -> bool:
-    kind, _, identifier = room.partition(":")
-    if kind == "user":
-        return identifier == person.id
-    if kind == "team":
-        return person.may_hear(identifier)
-    team = found.teams.get(room)
-    # A room that was entered after the review had begun was checked then.
-    return person.may_hear(team) if team else room not in reviewed
 
 
 def reset_frame(room: str, cursor: Cursor, reason: str) -> Frame:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from incidents.enums import Kind
+from openalert import websocket_frames
 
 from .log import Cursor, Event
 
@@ -37,11 +38,11 @@ EVENTS: dict[str, str] = {
     Kind.PAGE_FAILED: "notification.failed",
 }
 
-Frame = dict[str, str]  # an ASGI message; made once, sent to many
+Frame = bytes  # as it is on the wire; made once, sent to many
 
 
 def frame(message: dict[str, Any]) -> Frame:
-    return {"type": "websocket.send", "text": msgspec.json.encode(message).decode()}
+    return websocket_frames.written(websocket_frames.TEXT, msgspec.json.encode(message))
 
 
 def event_frame(epoch: str, event: Event, room: str) -> Frame:
@@ -53,7 +54,7 @@ def event_frame(epoch: str, event: Event, room: str) -> Frame:
 def told_frame(cursor: Cursor, room: str, kind: str, data: str) -> Frame:
     """`data` is JSON already; the rest are words of our own that need no quoting."""
     text = f'{{"type":"event","room":"{room}","cursor":"{cursor}","kind":"{kind}","data":{data}}}'
-    return {"type": "websocket.send", "text": text}
+    return websocket_frames.written(websocket_frames.TEXT, text.encode())
 
 
 def error(code: str, detail: str, **extra: str) -> Frame:

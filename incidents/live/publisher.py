@@ -11,6 +11,7 @@ import os
 import threading
 from typing import Any
 
+import uvloop
 from channels.layers import get_channel_layer
 
 from incidents.enums import Severity
@@ -126,7 +127,7 @@ class Publisher:
         with self._lock:
             if self._pid == os.getpid():  # a forked worker has no thread yet
                 return
-            self._loop = asyncio.new_event_loop()
+            self._loop = uvloop.new_event_loop()
             self._queue = asyncio.Queue(MAX_WAITING)
             self._pid = os.getpid()
             self._name, self._number, self._wake_waits = str(uuid7()), 0, False

@@ -1,5 +1,6 @@
 """The log of live events: one order for everybody, without holes, whoever commits late, dies or starts over."""
 
+import json
 import random
 import threading
 import time
@@ -11,10 +12,12 @@ from django.db import connection, connections, transaction
 from incidents import lifecycle, rooms, timeline
 from incidents.enums import Kind, Severity
 from incidents.live import log
+from incidents.live.protocol import event_frame
 from incidents.models import Incident, LiveEvent
 from incidents.tests.factories import IncidentFactory
 from incidents.timeline import SYSTEM
 from openalert import sql
+from openalert.websocket_frames import payload_of
 from teams.tests.factories import TeamFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +114,29 @@ def test_what_has_no_timeline_is_told_too():
         (f"user:{user.pk}", "toast"),
         (f"team:{team.pk}", "oncall.changed"),
         (f"incident:{incident.pk}", "alert.updated"),
+    ]
+
+
+def test_entries_are_told_as_what_the_protocol_calls_them():
+    incident = IncidentFactory()
+    reader = Reader()
+    told_as = {
+        Kind.OPENED: "incident.opened",
+        Kind.ACKNOWLEDGED: "incident.acknowledged",
+        Kind.RESOLVED: "incident.resolved",
+        Kind.SEVERITY_CHANGED: "incident.updated",
+        Kind.ALERT_ADDED: "alert.new",
+        Kind.ALERT_REFIRED: "alert.updated",
+        Kind.ALERT_RESOLVED: "alert.resolved",
+        Kind.PAGE_SENT: "notification.sent",
+        Kind.PAGE_FAILED: "notification.failed",
+    }
+    timeline.record_all(timeline.entry(incident, kind) for kind in told_as)
+    room = f"team:{incident.service.team_id}"
+    frames = [payload_of(event_frame(reader.epoch, event, room)) for event in reader.read()]
+    told = [json.loads(frame) for frame in frames]
+    assert [(m["type"], m["room"], m["kind"], m["data"]["what"]) for m in told] == [
+        ("event", room, name, str(kind)) for kind, name in told_as.items()
     ]
 
 

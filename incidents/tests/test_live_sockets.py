@@ -6,7 +6,7 @@ import json
 import pytest
 
 from incidents.live.protocol import frame
-from incidents.live.sockets import COUNTERS_UNTIL, MOST_WAITING, Socket
+from incidents.live.sockets import COUNTERS_UNTIL, MOST_WAITING, AsgiWire, Socket
 
 
 class Reader:
@@ -16,15 +16,16 @@ class Reader:
         self.heard = []
         self.may_read = asyncio.Event()
         self.left = []
-        self.socket = Socket(self.take, self.left.append)
+        self.wire = AsgiWire(self.take)
+        self.socket = Socket(self.wire, self.left.append)
 
     async def take(self, message):
         await self.may_read.wait()
         self.heard.append(json.loads(message["text"]) if "text" in message else message)
 
-    async def read_all(self):
+    async def read_all(self, turns=20):
         self.may_read.set()
-        for _ in range(20):
+        for _ in range(turns):
             await asyncio.sleep(0)
 
     @property
@@ -79,6 +80,8 @@ def test_who_does_not_read_is_bounded_taken_out_of_the_rooms_and_told(is_held):
             assert reader.socket._waiting <= MOST_WAITING
         assert reader.left == [reader.socket]
         reader.socket.push(big(999))
+        if is_held:
+            reader.socket.release()
         await reader.read_all()
         assert reader.types in (["event", "resync"], ["resync"])
         reader.socket.say(type="welcome")
@@ -86,6 +89,50 @@ def test_who_does_not_read_is_bounded_taken_out_of_the_rooms_and_told(is_held):
         return reader.types[-1], reader.socket._waiting
 
     assert run(story) == ("welcome", 0)
+
+
+def test_what_is_missed_does_not_count_as_waiting():
+    """A reader that catches up on much is not sent away for it."""
+
+    async def story(reader):
+        assert reader.socket.hold()
+        for number in range(MOST_WAITING // 1000 + 10):
+            reader.socket.push_first(big(number))
+        reader.socket.say(type="live")
+        reader.socket.release()
+        await reader.read_all(2000)
+        return len(reader.heard), reader.types[-1], reader.left
+
+    assert run(story) == (MOST_WAITING // 1000 + 11, "live", [])
+
+
+def test_who_asks_again_and_again_without_reading_is_bounded():
+    async def story(reader):
+        for number in range(MOST_WAITING // 1000 + 10):
+            reader.socket.push_first(big(number))
+        return reader.socket.hold(), len(reader.left), reader.socket._waiting
+
+    assert run(story) == (False, 1, 0)
+
+
+def test_who_falls_behind_while_catching_up_is_told_after_that():
+    """An answer to it begins with the cursors of what came before."""
+
+    async def story(reader):
+        reader.may_read.set()
+        reader.socket.hold()
+        reader.socket.push_first(frame({"type": "missed"}))
+        await reader.read_all()
+        for number in range(MOST_WAITING // 1000 + 10):
+            reader.socket.push(big(number))
+        await reader.read_all()
+        before = list(reader.types)
+        reader.socket.push_first(frame({"type": "welcome"}))
+        reader.socket.release()
+        await reader.read_all()
+        return before, reader.types
+
+    assert run(story) == (["missed"], ["missed", "resync"])
 
 
 def test_low_counters_are_dropped_under_pressure_and_that_is_said_once_for_a_room():
@@ -97,7 +144,7 @@ def test_low_counters_are_dropped_under_pressure_and_that_is_said_once_for_a_roo
             reader.socket.push_counter(counter, "team:a", is_droppable=True)
         reader.socket.push_counter(counter, "team:a", is_droppable=False)
         reader.may_read.set()
-        while reader.socket._writer:
+        while reader.wire._task:
             await asyncio.sleep(0)
         dropped = [message for message in reader.heard if message["type"] == "dropped"]
         counters = [
@@ -128,11 +175,12 @@ def test_a_connection_that_breaks_is_left_alone():
         async def fail(message):
             raise OSError
 
-        socket = Socket(fail, lambda socket: None)
+        wire = AsgiWire(fail)
+        socket = Socket(wire, lambda socket: None)
         socket.say(type="event")
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         socket.say(type="event")
-        return socket.is_closed, socket._queue
+        return wire._task
 
-    assert run(story) == (True, None)
+    assert run(story) is None

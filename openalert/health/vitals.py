@@ -15,10 +15,9 @@ from celery import current_app
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from escalations import vitals as of_escalations
-from incidents import vitals as of_incidents
-from notifications import vitals as of_notifications
 from openalert import pulse, shared_redis
+
+from .statements import named
 
 CONNECT_SECONDS = 2
 STATEMENT_MILLISECONDS = 3_000
@@ -53,7 +52,6 @@ class Vitals:
     unapplied: list[str]
     providers: list[Provider] = field(default_factory=list)
     outbox_by_channel: list[tuple[str, int, int]] = field(default_factory=list)
-    escalations_running: int = 0
     unresolved: list[tuple[str, str, int]] = field(default_factory=list)
 
 
@@ -88,9 +86,9 @@ def line() -> Iterator[Line]:
 def read(line: Line, *, whole: bool = False) -> Vitals:
     """What readiness needs; the `whole` has what metrics show besides. Raises psycopg.Error."""
     ages = dict(line.fetch(PULSES)) if _has_pulses(line) else {}
-    [(due, escalation_age)] = line.fetch(of_escalations.DUE)
-    [(outbox, outbox_due, outbox_age)] = line.fetch(of_notifications.OUTBOX)
-    [(dead,)] = line.fetch(of_notifications.DEAD_LETTERS)
+    [(due, escalation_age)] = line.fetch(named("escalations_due"))
+    [(outbox, outbox_due, outbox_age)] = line.fetch(named("outbox"))
+    [(dead,)] = line.fetch(named("dead_letters"))
     vitals = Vitals(
         tick_age=ages.get(pulse.TICK),
         beat_age=ages.get(pulse.BEAT),
@@ -103,9 +101,9 @@ def read(line: Line, *, whole: bool = False) -> Vitals:
         unapplied=unapplied(line),
     )
     if whole:
-        vitals.providers.extend(Provider(*row) for row in line.fetch(of_notifications.PROVIDERS))
-        vitals.outbox_by_channel.extend(line.fetch(of_notifications.BY_CHANNEL))  # type: ignore[arg-type]
-        vitals.unresolved.extend(line.fetch(of_incidents.UNRESOLVED))  # type: ignore[arg-type]
+        vitals.providers.extend(Provider(*row) for row in line.fetch(named("providers")))
+        vitals.outbox_by_channel.extend(line.fetch(named("outbox_by_channel")))  # type: ignore[arg-type]
+        vitals.unresolved.extend(line.fetch(named("unresolved_incidents")))  # type: ignore[arg-type]
     return vitals
 
 

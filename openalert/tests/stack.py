@@ -23,6 +23,10 @@ UVICORN = (
     "openalert.asgi:application",
     "--http",
     "openalert.http_protocol:Protocol",
+    "--ws",
+    "openalert.websocket_protocol:Protocol",
+    "--ws-max-size",
+    "65536",
     "--no-access-log",
 )
 

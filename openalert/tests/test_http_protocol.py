@@ -16,7 +16,7 @@ from django.db import OperationalError
 from alerts.express import Express
 from alerts.models import Alert
 from alerts.tests.factories import IntegrationFactory, RuleFactory
-from openalert.tests.stack import Stack, eventually, free_port
+from openalert.tests.stack import UVICORN, Stack, eventually, free_port
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 PATH = "/api/v1/alerts"
@@ -149,6 +149,25 @@ def test_a_change_of_the_integration_is_heeded_by_the_next_request(web, integrat
     assert set(Alert.objects.values_list("dedup_key", flat=True)) == {"a", "b", "d"}
 
 
+def test_several_workers_of_one_server_take_alerts(integration):
+    """They load the protocol before anything has set Django up."""
+    stack = Stack()
+    try:
+        stack.start("web", *UVICORN, "--port", str(stack.port), "--workers", "2")
+        body = alert("one")
+        headers = {"authorization": f"Bearer {integration.key}"}
+
+        def answer():
+            try:
+                return httpx.post(stack.url + PATH, json=body, headers=headers)
+            except httpx.TransportError:
+                return None
+
+        assert eventually(answer, within=30, what="a worker answers").status_code == 202
+    finally:
+        stack.stop()
+
+
 def test_whoever_wants_the_connection_closed_gets_it_closed(web, integration):
     stack, _ = web
     for name in ("long", "short"):
@@ -214,9 +233,8 @@ def test_what_may_have_been_stored_is_not_stored_again_unasked(web_in_this_proce
     assert httpx.post(web_in_this_process, json=alert("warm"), headers=headers).status_code == 202
     take = Express.take
 
-    async def take_and_break(self, arrivals):
-        assert await take(self, arrivals) is not None
-        raise OperationalError("the connection was lost")
+    def take_and_break(self, arrivals, tell):
+        take(self, arrivals, lambda outcome: tell(OperationalError("the connection was lost")))
 
     monkeypatch.setattr(Express, "take", take_and_break)
     response = httpx.post(web_in_this_process, json=alert("warm"), headers=headers)

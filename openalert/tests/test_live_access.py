@@ -7,12 +7,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.sessions.models import Session
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from incidents import consumers, lifecycle, rooms
 from incidents.consumers import NOT_SIGNED_IN, TOKEN_EXPIRED
-from incidents.live import log
+from incidents.live import access, log
 from incidents.models import LiveEvent
 from incidents.tests.factories import IncidentFactory
 from incidents.timeline import SYSTEM
@@ -198,7 +199,7 @@ def test_who_is_removed_from_a_team_hears_nothing_any_more(client, ana, incident
         await socket.say(type="hello", rooms={room: None})
         await socket.hear()
         await sync_to_async(incident.service.team.memberships.all().delete)()
-        gone = [await socket.hear(), await socket.hear()]
+        gone = [await socket.hear(timeout=5), await socket.hear(timeout=5)]
         await acknowledge(incident)
         await acknowledge(own)
         return gone, await socket.hear()
@@ -242,6 +243,39 @@ def test_a_service_that_goes_to_another_team_takes_its_rooms_along(client, ana, 
         return {(await socket.hear())["room"] for _ in rooms}
 
     assert tell(story, client=client) == set(rooms)
+
+
+def test_what_is_removed_takes_its_rooms_along(client, ana, incident):
+    client.force_login(ana)
+    room = f"incident:{incident.pk}"
+
+    async def story(socket):
+        await socket.say(type="hello", rooms={room: None})
+        await socket.hear()
+        await sync_to_async(incident.delete)()
+        return [m for m in await socket.hear_until("unsubscribed") if m["type"] != "event"]
+
+    assert tell(story, client=client) == [{"type": "unsubscribed", "room": room, "reason": "no_access"}]
+
+
+def test_nothing_is_said_and_nothing_looked_up_twice_while_nothing_changes(client, ana, incident):
+    """The review of thousands that are connected is a few queries that find nothing."""
+    client.force_login(ana)
+    admitted = access.admit_by_session(client.cookies["sessionid"].value)
+    team = str(incident.service.team_id)
+    rooms = {f"incident:{incident.pk}": team, f"service:{incident.service_id}": team}
+
+    def reviewed():
+        return access.review([admitted.person], {admitted.session}, rooms)
+
+    assert not reviewed()
+    with CaptureQueriesContext(connection) as queries:
+        access.review([admitted.person] * 3, {admitted.session}, rooms)
+    assert len(queries) == 3
+    type(ana).objects.update(name="Ana Ruiz", last_login=None)
+    found = reviewed()
+    assert (found.changed, found.people[str(ana.pk)].name) == ({str(ana.pk)}, "Ana Ruiz")
+    assert (found.ended, found.teams) == (frozenset(), {})
 
 
 @pytest.mark.parametrize("how", ["signs out", "is switched off", "gets a new password"])

@@ -2,20 +2,26 @@
 
 import os
 import time
+from datetime import timedelta
 
 import pytest
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework_simplejwt.tokens import AccessToken
 
-from incidents import lifecycle
+from incidents import lifecycle, on_call_watch
 from incidents.enums import Kind, Status
 from incidents.tests.factories import IncidentFactory
 from incidents.timeline import SYSTEM
 from openalert.tests.browser import running_browser, sign_in
 from openalert.tests.programs import needs
 from openalert.tests.stack import Stack, eventually
-from teams.tests.factories import PASSWORD, TeamFactory, UserFactory
+from teams import overrides
+from teams.tests.factories import PASSWORD, ScheduleFactory, TeamFactory, UserFactory
 
-# A minute with `LIVE_OUTAGE_SECONDS=60`; long enough for some retries otherwise.
-OUTAGE_SECONDS = float(os.environ.get("LIVE_OUTAGE_SECONDS", "12"))
+# A minute; `LIVE_OUTAGE_SECONDS=12` is long enough for some retries, for whoever works on it.
+OUTAGE_SECONDS = float(os.environ.get("LIVE_OUTAGE_SECONDS", "60"))
 # The longest pause between retries, and the page itself.
 BACK_WITHIN_MS = 45_000
 
@@ -120,3 +126,64 @@ def test_people_see_who_else_is_looking(web, page, incident):
     other.get_by_text("Ana Ruiz is looking at this too.").wait_for(timeout=10_000)
     other.goto(f"{web.url}/incidents/")
     page.get_by_text("Bo Chen is looking at this too.").wait_for(state="hidden", timeout=10_000)
+
+
+CONNECT_WITH_TOKENS = """
+async ([address, tokens]) => {
+  const { LiveConnection } = await import(address);
+  const url = new URL("/ws/live/", location.href.replace(/^http/, "ws"));
+  const seen = { renewals: [], states: [], kinds: [] };
+  window.seen = seen;
+  const connection = new LiveConnection(url, {
+    token: async (isRenewal) => {
+      seen.renewals.push(isRenewal);
+      return tokens[Math.min(seen.renewals.length, tokens.length) - 1];
+    },
+  });
+  connection.addEventListener("state", () => seen.states.push(connection.state));
+  connection.addEventListener("event", ({ detail }) => seen.kinds.push(detail.kind));
+  connection.open();
+}
+"""
+
+
+def token_for(user, seconds):
+    token = AccessToken.for_user(user)
+    token.set_exp(lifetime=timedelta(seconds=seconds))
+    return str(token)
+
+
+@pytest.mark.timeout(180)
+@needs("chromium")
+def test_the_client_renews_its_token_over_the_same_connection(web, ana, incident, monkeypatch):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    address = f"{settings.STATIC_URL}js/live-connection.js"
+    with running_browser() as browser:
+        page = browser.new_page()
+        page.goto(f"{web.url}{reverse(settings.LOGIN_URL)}")
+        page.evaluate(CONNECT_WITH_TOKENS, [address, [token_for(ana, 5), token_for(ana, 300)]])
+        page.wait_for_function("seen.renewals.length === 2", timeout=15_000)
+        page.wait_for_timeout(6_000)  # the first one has ended
+        lifecycle.acknowledge(incident_id=incident.pk, actor=SYSTEM)
+        page.wait_for_function("seen.kinds.includes('incident.acknowledged')", timeout=10_000)
+        assert page.evaluate("seen.renewals") == [False, True]
+        assert page.evaluate("seen.states") == ["live"]
+
+
+@pytest.mark.timeout(180)
+@needs("chromium")
+def test_the_on_call_board_follows_who_is_on_call(web, page, ana, incident):
+    schedule = ScheduleFactory(team=incident.service.team)
+    on_call_watch.tell_changes()
+    page.goto(f"{web.url}{reverse('on-call')}")
+    page.wait_for_selector("[data-live-state][data-state=live]")
+    page.evaluate("window.isStillTheSamePage = true")
+    board = page.locator("#on-call")
+    assert board.get_by_text("Ana Ruiz").count() == 0
+    now = timezone.now()
+    overrides.add_override(
+        schedule=schedule, user=ana, starts_at=now, ends_at=now + timedelta(hours=2), by=ana
+    )
+    on_call_watch.tell_changes()
+    board.get_by_text("Ana Ruiz").first.wait_for(timeout=10_000)
+    assert page.evaluate("window.isStillTheSamePage")

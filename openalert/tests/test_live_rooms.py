@@ -1,16 +1,21 @@
 """Live rooms over real sockets and two web processes: nothing is lost, repeated or reordered, whatever dies."""
 
 import contextlib
+import json
 import random
+import socket
 import threading
 import time
 
 import pytest
 from django.db import connections, transaction
+from rest_framework_simplejwt.tokens import AccessToken
+from websockets.sync.client import connect
 
 from incidents import lifecycle, rooms, timeline
 from incidents.bulk import IncidentRow
 from incidents.enums import Kind
+from incidents.models import Incident
 from incidents.tests.factories import IncidentFactory
 from incidents.timeline import SYSTEM
 from openalert import sql
@@ -209,6 +214,53 @@ def test_who_is_looking_is_known_everywhere_and_forgotten_after_a_crash(webs, an
     webs.kill(1)
     here.wait_for(names(["Ana"]), within=30, since=since)
     here.leave()
+
+
+def test_who_does_not_read_is_told_to_begin_anew_and_misses_nothing(webs, ana, incident):
+    """Nor does anybody else in the rooms: what one does not take is not kept from the others."""
+    Incident.objects.filter(pk=incident.pk).update(title="Disk " + "x" * 190)
+    room, bo = room_of(incident), UserFactory(name="Bo")
+    incident.service.team.memberships.create(user=bo)
+    reader = LiveClient(ana, webs.ports[0], room)
+
+    def lookers():
+        told = [m for m in reader.told if m.get("kind") == "presence"]
+        return [person["name"] for person in told[-1]["data"]["people"]] if told else []
+
+    with socket.socket() as small:
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # the kernel must not read in its place
+        small.connect(("127.0.0.1", webs.ports[0]))
+        address = f"ws://127.0.0.1:{webs.ports[0]}/ws/live/"
+        with connect(address, sock=small, subprotocols=["openalert.v1"], max_queue=1) as lazy:
+            hello = {"type": "hello", "token": str(AccessToken.for_user(bo)), "rooms": {room: None}}
+            lazy.send(json.dumps(hello))
+            told = [json.loads(lazy.recv(10))]
+            assert told[-1]["type"] == "welcome"
+            lazy.send(json.dumps({"type": "presence", "room": room, "here": True}))
+            eventually(lambda: lookers() == ["Bo"], within=5)
+            for _ in range(
+                60
+            ):  # until it was taken out of its rooms; the server's kernel takes megabytes before
+                with transaction.atomic():
+                    timeline.record_all(timeline.entry(incident, Kind.NOTE, text="x") for _ in range(200))
+                with contextlib.suppress(AssertionError):
+                    eventually(lambda: lookers() == [], within=0.5)
+                    break
+            last = note(incident, "the end").pk
+            reader.wait_for(lambda m: m.get("room") == room and m.get("data", {}).get("entry") == last)
+            while told[-1]["type"] != "resync":
+                told.append(json.loads(lazy.recv(10)))
+            cursor = next(m["cursor"] for m in reversed(told) if m.get("room") == room)
+            lazy.send(json.dumps(hello | {"rooms": {room: cursor}}))
+            while told[-1]["type"] != "welcome":
+                told.append(json.loads(lazy.recv(10)))
+            assert not [m for m in told if m["type"] == "reset"]
+    entries = list(incident.timeline.values_list("pk", flat=True))
+    heard = [m["data"]["entry"] for m in told if m.get("room") == room and "entry" in m.get("data", {})]
+    assert heard == entries
+    for known in (room, team_room(incident)):
+        assert [entry for _, _, entry in reader.events(known)] == entries
+    reader.leave()
 
 
 def test_a_storm_on_one_incident_reaches_a_page_as_a_few_updates(webs, ana, incident):

@@ -60,5 +60,7 @@ def test_update_changes_the_named_fields_of_its_rows(clock):
     for page in pages[:2]:
         page.hold, page.lease_until, page.priority = Hold.PAUSE, clock.now, 3
     sql.update(pages[:2], ["hold", "lease_until"])
-    rows = Notification.objects.order_by("created_at").values_list("hold", "lease_until", "priority")
-    assert list(rows) == [(Hold.PAUSE, clock.now, 0)] * 2 + [("", None, 0)]
+    rows = [Notification.objects.get(pk=page.pk) for page in pages]
+    assert [(row.hold, row.lease_until, row.priority) for row in rows] == [(Hold.PAUSE, clock.now, 0)] * 2 + [
+        ("", None, 0)
+    ]

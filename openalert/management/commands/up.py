@@ -106,7 +106,7 @@ def commands(port: int, concurrency: int, *, takes_mail: bool) -> dict[str, list
     web = ["uvicorn", "openalert.asgi:application", "--host", HOST, "--port", str(port)]
     web += ["--loop", "uvloop", "--http", "openalert.http_protocol:Protocol"]
     # Messages are short: compressing them would cost each connection more memory than all else.
-    web += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--ws-max-size", "65536"]
+    web += ["--ws", "openalert.websocket_protocol:Protocol", "--ws-max-size", "65536"]
     web += ["--lifespan", "on"]
     web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
     celery = ["celery", "-A", "openalert", "--quiet"]
