@@ -9,6 +9,7 @@ have no alert in common: else one would wait for the other in the database, perh
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from functools import partial
 from typing import NamedTuple
 
 from django.db import DataError, InterfaceError, OperationalError, connection
+
+from openalert import correlation_id, figures
 
 from . import intake
 from .events import EventFault
@@ -43,11 +46,14 @@ Tell = Callable[[Stored | Exception], None]
 
 
 class Waiting(NamedTuple):
-    """A request: its arrivals, the keys of their alerts, and whom to tell what became of them."""
+    """A request: its arrivals, the keys of their alerts, whom to tell what became of them, its correlation id, and
+    since when it waits (time.monotonic)."""
 
     arrivals: Sequence[Arrival]
     keys: Keys
     tell: Tell
+    correlation_id: str
+    since: float
 
 
 class Full(Exception):
@@ -67,7 +73,7 @@ class Committer:
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
 
-    def submit(self, arrivals: Sequence[Arrival], tell: Tell) -> None:
+    def submit(self, arrivals: Sequence[Arrival], tell: Tell, correlation_id: str = "") -> None:
         """Store what arrived with the next batch, and tell what became of each; a fault for what the database cannot hold.
 
         Raises Full. May tell IntegrationChanged, and then nothing is stored, or django.db.Error.
@@ -75,11 +81,11 @@ class Committer:
         if self._alerts and self._alerts + len(arrivals) > MAX_WAITING:
             raise Full
         keys = {(arrival.integration.id_text, arrival.event.dedup_key) for arrival in arrivals}
-        self._waiting.append(Waiting(arrivals, keys, tell))
+        self._waiting.append(Waiting(arrivals, keys, tell, correlation_id, time.monotonic()))
         self._alerts += len(arrivals)
         self._start()
 
-    async def store(self, arrivals: Sequence[Arrival]) -> Stored:
+    async def store(self, arrivals: Sequence[Arrival], correlation_id: str = "") -> Stored:
         """The same, for whoever can wait: raises what would be told."""
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
 
@@ -91,7 +97,7 @@ class Committer:
             else:
                 future.set_result(outcome)
 
-        self.submit(arrivals, tell)
+        self.submit(arrivals, tell, correlation_id)
         return await future
 
     def close(self) -> None:
@@ -148,7 +154,11 @@ class Committer:
         outcomes: list[Stored | Exception]
         try:
             outcomes = await asyncio.get_running_loop().run_in_executor(
-                self._threads, store_requests, [request.arrivals for request in batch], bool(self._waiting)
+                self._threads,
+                store_requests,
+                [request.arrivals for request in batch],
+                bool(self._waiting),
+                _id_of(batch),
             )
         except Exception as failure:
             outcomes = [failure] * len(batch)
@@ -163,17 +173,34 @@ class Committer:
                 request.tell(outcome)
             except Exception:
                 logger.exception("intake: a sender could not be told")
+        _count(outcomes, seconds=time.monotonic() - batch[0].since)
+
+
+def _id_of(batch: Sequence[Waiting]) -> str:
+    """What is woken by a batch of one request belongs to it; of several requests, to none of them."""
+    return batch[0].correlation_id if len(batch) == 1 else ""
+
+
+def _count(outcomes: Sequence[Stored | Exception], *, seconds: float) -> None:
+    """Once for a batch: `seconds` is what its first request waited, and no other waited longer."""
+    stored = [len(outcome) for outcome in outcomes if not isinstance(outcome, Exception)]
+    figures.count(figures.INTAKE_BATCHES)
+    if stored:
+        figures.count(figures.INTAKE_REQUESTS, amount=len(stored))
+        figures.count(figures.INTAKE_ALERTS, amount=sum(stored))
+        figures.observe(figures.INTAKE_SECONDS, seconds, times=len(stored))
 
 
 def store_requests(
-    requests: Sequence[Sequence[Arrival]], more_wait: bool = False
+    requests: Sequence[Sequence[Arrival]], more_wait: bool = False, request_id: str = ""
 ) -> list[Stored | Exception]:
     """Store several requests' arrivals in one transaction; for each what became of it, or why it failed.
 
     If they cannot be stored together they are tried in halves, so that one bad alert fails alone.
     """
     try:
-        return _store_together_or_in_halves(requests)
+        with correlation_id.being(request_id):
+            return _store_together_or_in_halves(requests)
     finally:
         # Back to the pool, which gives out only what works; in a rush that would cost each batch a round trip.
         if not more_wait or connection.errors_occurred:

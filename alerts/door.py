@@ -10,6 +10,7 @@ the correlation id.
 """
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.utils import timezone
 
-from openalert import correlation_id
+from openalert import correlation_id, figures
 from openalert.exceptions import OpenAlertError
 
 from .addresses import is_intake, read_address
@@ -122,7 +123,7 @@ class Begun:
         if isinstance(outcome, IntegrationChanged):
             return None
         if isinstance(outcome, Exception):
-            named = _named(outcome)
+            named = _named(outcome, self.request.correlation_id)
             _keep_sample(self.request, str(named))
             return self.format.refuse(self.request, named)
         taken = _taken(self._read, self._triaged.outcomes(outcome))
@@ -143,6 +144,7 @@ class Door:
     async def __call__(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = correlation_id.accept_or_make(headers.get("x-correlation-id"))
+        correlation_id.current.set(request_id)  # the task is the request's own
         method, path = scope["method"], scope["path"]
         source, key, tail = read_address(method, path) or (None, "", "")
         format = FORMATS.get(source) if source else None
@@ -163,7 +165,7 @@ class Door:
             request.body = await read_body(receive, headers)
             answer = await self._take(format, request)
         except Exception as failure:
-            named = _named(failure)
+            named = _named(failure, request_id)
             answer = (format.refuse if format else base.refuse)(request, named)
             _keep_sample(request, str(named))
         await _respond(send, answer, request_id, format)
@@ -208,7 +210,8 @@ class Door:
             triaged = Triaged(integration, events, timezone.now())
             if not triaged.arrivals:
                 return False
-            self._committer.submit(triaged.arrivals, partial(answer, Begun(format, request, read, triaged)))
+            tell = partial(answer, Begun(format, request, read, triaged))
+            self._committer.submit(triaged.arrivals, tell, request.correlation_id)
         except (OpenAlertError, Full):
             return False
         return True
@@ -268,7 +271,7 @@ class Door:
 
     async def _store(self, integration: Integration, arrivals: Sequence[Arrival]) -> Stored:
         if arrivals:
-            return await self._committer.store(arrivals)
+            return await self._committer.store(arrivals, correlation_id.current.get())
         # All were dropped: by rules that may have changed since this process read them.
         await self._in_thread(hold, [integration])
         return []
@@ -285,7 +288,7 @@ class Door:
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._workers, _with_connection, function, args
+                self._workers, contextvars.copy_context().run, _with_connection, function, args
             )
         finally:
             self._waiting -= 1
@@ -325,15 +328,16 @@ def _taken(read: list[AlertEvent | EventFault], stored: Stored) -> Taken:
     return Taken(results, faults)
 
 
-def _named(failure: Exception) -> OpenAlertError:
+def _named(failure: Exception, request_id: str) -> OpenAlertError:
     if isinstance(failure, OpenAlertError):
         return failure
     if isinstance(failure, Full):
         return Unavailable("Too many requests are waiting.")
+    about = {"correlation_id": request_id}  # on the short way many are answered in one context
     if isinstance(failure, DatabaseError):
-        logger.error("intake: the database did not take a request", exc_info=failure)
+        logger.error("intake: the database did not take a request", exc_info=failure, extra=about)
         return Unavailable("The database did not take it.")
-    logger.error("intake: a request failed", exc_info=failure)
+    logger.error("intake: a request failed", exc_info=failure, extra=about)
     return Refused(
         HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Something went wrong on our side; nothing was stored."
     )
@@ -361,7 +365,8 @@ def header_lines(
         headers.append((b"content-type", b"application/json"))
         body = b"" if body is None else msgspec.json.encode(body)
     headers.append((b"content-length", b"%d" % len(body)))
-    if answer.status >= HTTPStatus.UNAUTHORIZED:
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        figures.count(figures.INTAKE_REFUSED, str(int(answer.status)))
         headers += _headers_of(answer.status, format)
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
     return body, headers

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import Error as DatabaseError
@@ -22,6 +23,7 @@ from incidents.timeline import Actor
 from notifications import outbox
 from notifications.enums import Purpose
 from notifications.outbox import PageRequest
+from openalert import figures
 from openalert.wake import wake
 from teams.enums import Role
 from teams.models import Membership, User
@@ -224,6 +226,7 @@ def _carry_out_batch(now: datetime) -> int:
         return 0
     around = Surroundings.of(runs, at=now, is_writing=True)
     outcome = Outcome()
+    due_at = [run.due_at for run in runs if run.due_at]
     for run in runs:
         before = run.loop, run.step
         try:
@@ -237,7 +240,15 @@ def _carry_out_batch(now: datetime) -> int:
     claims.write(runs, now=now)
     around.targets.save_turns()
     _tell(outcome, now)
+    transaction.on_commit(partial(_count, due_at), robust=True)
     return len(runs)
+
+
+def _count(due_at: Iterable[datetime]) -> None:
+    now = timezone.now()
+    for instant in due_at:
+        figures.count(figures.STEPS)
+        figures.observe(figures.STEP_LATENESS, (now - instant).total_seconds())
 
 
 def _tell(outcome: Outcome, now: datetime) -> None:

@@ -2,6 +2,8 @@
 
 from celery import shared_task
 
+from openalert import pulse
+
 from . import changes, engine
 
 
@@ -9,6 +11,7 @@ from . import changes, engine
 def tick() -> None:
     """Every second, and whenever a run is armed: carry out what is due."""
     engine.tick()
+    pulse.note(pulse.TICK)
 
 
 @shared_task

@@ -5,6 +5,7 @@ class IncidentsConfig(AppConfig):
     name = "incidents"
 
     def ready(self) -> None:
-        from . import receivers
+        from . import receivers, vitals
 
         receivers.connect()
+        vitals.connect()

@@ -16,6 +16,7 @@ from channels.security.websocket import OriginValidator
 from django.conf import settings
 from django.db import Error as DatabaseError
 
+from openalert import correlation_id
 from openalert.websocket_protocol import TAKE_OVER
 
 from .live import access
@@ -62,6 +63,7 @@ class LiveConsumer(AsyncConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()  # websocket.connect
         headers = dict(scope["headers"])
+        self.correlation_id = correlation_id.of_headers(scope["headers"])
         origin = headers.get(b"origin")
         if origin is not None and not is_ours(origin):
             await send({"type": "websocket.close"})
@@ -73,7 +75,10 @@ class LiveConsumer(AsyncConsumer):
             (text[len(TOKEN_PREFIX) :] for text in offered if text.startswith(TOKEN_PREFIX)), ""
         )
         speaks = SUBPROTOCOL in offered
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if speaks else None})
+        told = [(correlation_id.HEADER_BYTES, self.correlation_id.encode("latin-1"))]
+        await send(
+            {"type": "websocket.accept", "subprotocol": SUBPROTOCOL if speaks else None, "headers": told}
+        )
         connection = scope.get("extensions", {}).get(TAKE_OVER)
         wire = connection or AsgiWire(send)
         self.socket = Socket(wire, self.leave_rooms)
@@ -114,7 +119,8 @@ class LiveConsumer(AsyncConsumer):
         try:
             await self.answer(content)
         except (psycopg.Error, DatabaseError, TimeoutError, OSError) as failure:
-            logger.warning("a live connection could not be served: %r", failure)
+            about = {"correlation_id": self.correlation_id}
+            logger.warning("a live connection could not be served: %r", failure, extra=about)
             self.socket.drop_held()  # it comes after what could not be told
             self.socket.push(error("unavailable", "Try again in a moment."))
             self.socket.close(TRY_AGAIN_LATER)

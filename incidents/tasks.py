@@ -1,8 +1,9 @@
 """Celery's doors into incidents."""
 
 from celery import shared_task
+from django.conf import settings
 
-from . import lifecycle, on_call_watch, once
+from . import lifecycle, on_call_watch, once, retention
 from .live.log import prune
 
 
@@ -24,3 +25,9 @@ def forget_what_was_told() -> None:
     """Every minute: remove live events that nobody comes back for, and keys of actions that nobody asks for again."""
     prune()
     once.forget_old()
+
+
+@shared_task
+def remove_old_entries() -> None:
+    """Some times a day: thin the timelines that are older than the installation wants to keep."""
+    retention.remove_old_entries(days=settings.TIMELINE_RETENTION_DAYS)

@@ -36,3 +36,17 @@ class TooManyTestPages(OpenAlertError):
     code = "too_many_test_pages"
     detail = "These were many test pages. Wait a minute."
     status = 429
+
+
+class NotAnOperator(OpenAlertError):
+    """Only those who look after the installation may do this."""
+
+    code = "permission_denied"
+    detail = "Only operators may do this: superusers and the responders of an operations team."
+    status = 403
+
+
+class NoSuchProvider(OpenAlertError):
+    code = "not_found"
+    detail = "There is no such provider."
+    status = 404

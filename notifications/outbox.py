@@ -7,6 +7,7 @@ What a page may have to wait for is decided by quiet.py, bundles.py, accounts.py
 when it fails, by fallback.py and dead_letters.py.
 """
 
+import contextvars
 import dataclasses
 import logging
 from collections import deque
@@ -318,7 +319,7 @@ def _begin(waiting: deque[UUID], calls: dict[Future[Answer], Lease]) -> None:
     count = slots.take(len(waiting), patiently=not calls)
     try:
         for lease in _take([waiting.popleft() for _ in range(count)]):
-            calls[_threads.submit(_call, lease)] = lease
+            calls[_threads.submit(contextvars.copy_context().run, _call, lease)] = lease
             count -= 1  # it gives its slot back itself
     finally:
         slots.give_back(count)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -16,6 +17,7 @@ from incidents.enums import Kind
 from openalert import sql
 
 from . import accounts, backoff, contacts, dead_letters, notices
+from .counting import count_failed, count_sent
 from .enums import AttemptStatus, Channel, Hold, NotificationStatus, Purpose
 from .exceptions import DeliveryError
 from .leases import PATIENCE, Lease, held_by, want_fallback
@@ -122,6 +124,7 @@ def finish(
     _publish(notifications[:1])
     if attempts:
         _tell_account(lease, failure, now)
+        _count_failed_on_commit(lease, notifications, failure)
     return notifications or list(
         Notification.objects.filter(request_id=lease.request_id, needs_fallback=True)
     )
@@ -159,7 +162,29 @@ def finish_sent(answers: Sequence[Answer]) -> list[Notification]:
     for account in sorted({answer.lease.account for answer in answers}):
         if attempts and accounts.succeeded(account, now=now):
             _release(account, now)
+    if attempts:
+        _count_sent_on_commit(answers, notifications)
     return notifications
+
+
+def _count_sent_on_commit(answers: Sequence[Answer], notifications: Sequence[Notification]) -> None:
+    for account in {answer.lease.account for answer in answers}:
+        messages = [answer.lease for answer in answers if answer.lease.account == account]
+        theirs = {n.pk for lease in messages for n in lease.notifications}
+        sent = [n for n in notifications if n.pk in theirs]
+        count = partial(count_sent, account, messages=len(messages), notifications=sent)
+        transaction.on_commit(count, robust=True)
+
+
+def _count_failed_on_commit(lease: Lease, notifications: Iterable[Notification], failure: Failure) -> None:
+    count = partial(
+        count_failed,
+        lease.account,
+        is_dead=any(n.status == NotificationStatus.DEAD for n in notifications),
+        is_permanent=failure.permanent,
+        is_asked_to_wait=failure.retry_after is not None,
+    )
+    transaction.on_commit(count, robust=True)
 
 
 COMPLETE = """

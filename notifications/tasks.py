@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
-from . import fallback, outbox
+from . import fallback, outbox, retention
 from .standby import LeftBehind
 
 left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
@@ -33,3 +33,9 @@ def sweep() -> None:
 def deliver_left_behind() -> None:
     """Every second in each sender, by its standby: send what no wake-up came for."""
     left_behind.look()
+
+
+@shared_task
+def remove_old_pages() -> None:
+    """Every quarter of an hour: remove pages that are older than the installation wants to keep."""
+    retention.remove_old(days=settings.PAGE_RETENTION_DAYS)

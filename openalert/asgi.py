@@ -1,5 +1,6 @@
 """The web process: alerts to their door, WebSockets to the live rooms, all else to Django."""
 
+import asyncio
 import gc
 import os
 
@@ -15,6 +16,7 @@ from django.urls import path  # noqa: E402
 
 from alerts import door  # noqa: E402
 from incidents.consumers import LiveConsumer  # noqa: E402
+from openalert.health import web_process  # noqa: E402
 
 intake_application = door.Door()
 live_application = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
@@ -33,3 +35,18 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
         await handler(scope, receive, send)
     elif scope["type"] == "websocket":
         await live_application(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await live(receive, send)
+
+
+async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """The server's own life: it says when it is up and when it is about to end."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            web_process.start()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await asyncio.to_thread(web_process.stop)
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -5,13 +5,15 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, setup_logging, worker_ready
 from django.conf import settings
 from kombu.transport.virtual import QoS
 
+from . import figures, task_context
 from .standby import Standby
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openalert.settings")
+task_context.connect()
 
 app = Celery("openalert")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -27,3 +29,15 @@ QoS.restore_at_shutdown = False
 def log_as_django_does(**_: Any) -> None:
     """Keeps Celery from putting its own handlers and levels in the place of LOGGING."""
     logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_ready.connect
+def introduce_worker(sender: Any = None, **_: Any) -> None:
+    """The page of queues shows which workers there are, and whose queues they take from."""
+    queues = list(sender.app.amqp.queues.consume_from)
+    figures.reporter.introduce("sender" if queues == ["delivery"] else "worker", queues)
+
+
+@beat_init.connect
+def introduce_beat(**_: Any) -> None:
+    figures.reporter.introduce("beat")

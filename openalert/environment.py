@@ -65,6 +65,17 @@ class MailIntake:
 
 
 @dataclass(frozen=True)
+class Watching:
+    """How the installation is watched; "" for what is not wanted."""
+
+    metrics_token: str
+    operators_email: list[str]
+    operators_webhook_url: str
+    heartbeat_url: str
+    heartbeat_seconds: int
+
+
+@dataclass(frozen=True)
 class Environment:
     """Everything that settings.py takes from outside, whole and valid."""
 
@@ -73,6 +84,7 @@ class Environment:
     secret_key: str
     debug: bool
     log_level: str
+    log_format: str
     allowed_hosts: list[str]
     site_url: str
     port: int
@@ -81,6 +93,8 @@ class Environment:
     database: dict[str, Any]
     redis_url: str
     alert_retention_days: int
+    timeline_retention_days: int
+    page_retention_days: int
     intake_alerts_per_minute: int
     fetch_private_addresses: bool
     worker_concurrency: int
@@ -90,6 +104,13 @@ class Environment:
     email: Email
     from_address: str
     mail_intake: MailIntake
+    watching: Watching
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must never be shown, wherever it stands."""
+        passwords = [urlsplit(self.redis_url).password, self.database.get("PASSWORD"), self.email.password]
+        return [self.secret_key, self.watching.metrics_token, *filter(None, passwords)]
 
     @property
     def broker_url(self) -> str:
@@ -165,6 +186,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
             "ALLOWED_HOSTS", ",".join(hosts), f"a list that allows SITE_URL's host, {host_of(site_url)}"
         )
     values["mail_intake"] = _mail_intake(reader, port, "localhost" if embedded else host_of(site_url or ""))
+    values["watching"] = _watching(reader)
     pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
     prepares = reader.boolean("DATABASE_PREPARED_STATEMENTS", embedded)
     email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
@@ -174,9 +196,13 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "port": port,
         "debug": reader.boolean("DEBUG", embedded),
         "log_level": reader.read("LOG_LEVEL", check_log_level, "one of " + ", ".join(LOG_LEVELS)) or "INFO",
+        "log_format": reader.read("LOG_FORMAT", check_log_format, "json or line")
+        or ("line" if embedded else "json"),
         "behind_tls_proxy": reader.boolean("BEHIND_TLS_PROXY", False),
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
         "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
+        "timeline_retention_days": reader.integer("TIMELINE_RETENTION_DAYS", 0, lowest=0),
+        "page_retention_days": reader.integer("PAGE_RETENTION_DAYS", 0, lowest=0),
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
         "fetch_private_addresses": reader.boolean("FETCH_PRIVATE_ADDRESSES", False),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
@@ -228,6 +254,16 @@ def _mail_intake(reader: "Reader", port: int, domain: str) -> MailIntake:
         port=reader.integer("INTAKE_SMTP_PORT", beside if beside <= 65535 else 0, lowest=0, highest=65535),
         certificate=certificate,
         certificate_key=key or certificate,
+    )
+
+
+def _watching(reader: "Reader") -> Watching:
+    return Watching(
+        metrics_token=reader.read("METRICS_TOKEN", check_token, METRICS_WANTED, secret=True) or "",
+        operators_email=reader.read("OPERATORS_EMAIL", check_addresses, ADDRESSES_WANTED) or [],
+        operators_webhook_url=reader.read("OPERATORS_WEBHOOK_URL", check_url, URL_WANTED) or "",
+        heartbeat_url=reader.read("HEARTBEAT_URL", check_url, URL_WANTED) or "",
+        heartbeat_seconds=reader.integer("HEARTBEAT_SECONDS", 60, lowest=1, highest=3600),
     )
 
 
@@ -299,6 +335,9 @@ SITE_URL_WANTED = "the address that people use, like https://alerts.example.org,
 HOSTS_WANTED = "the host names that are served, separated by commas, like alerts.example.org"
 DOMAIN_WANTED = "the domain behind the @ of integrations' addresses, like alerts.example.org"
 LIMITS_WANTED = "messages a minute by provider account, like smtp=600,twilio=60; 0 for no limit"
+METRICS_WANTED = "at least 16 characters without spaces"
+ADDRESSES_WANTED = "email addresses, separated by commas"
+URL_WANTED = "an address like https://watch.example.org/ping"
 EMAIL_WANTED = "smtp+tls://user:password@host:587, smtp://host:25, smtp+ssl://…, consolemail:// or mailbox://"
 
 
@@ -383,6 +422,32 @@ def check_limits(given: str) -> dict[str, int]:
             raise ValueError
         limits[name] = int(number)
     return limits
+
+
+def check_token(given: str) -> str:
+    if not re.fullmatch(r"\S{16,}", given):
+        raise ValueError
+    return given
+
+
+def check_addresses(given: str) -> list[str]:
+    addresses = [address.strip() for address in given.split(",") if address.strip()]
+    if not addresses or not all(re.fullmatch(r"[^@\s]+@[^@\s]+", address) for address in addresses):
+        raise ValueError
+    return addresses
+
+
+def check_url(given: str) -> str:
+    url = split(given)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError
+    return given
+
+
+def check_log_format(given: str) -> str:
+    if given.lower() not in ("json", "line"):
+        raise ValueError
+    return given.lower()
 
 
 def check_log_level(given: str) -> str:

@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import urllib3
 from django.conf import settings
 
+from openalert import correlation_id
+
 MOST_REDIRECTS = 3
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
@@ -54,6 +56,7 @@ def _get(url: str, most_bytes: int, deadline: float, accept: str) -> bytes | str
         "Accept": accept,
         "Accept-Encoding": "identity",  # what unpacks to gigabytes is not asked for
         "User-Agent": "OpenAlert",
+        **correlation_id.headers_for_others(),
     }
     if parts.username:
         credentials = f"{parts.username}:{parts.password or ''}"

@@ -1,11 +1,11 @@
 """All settings, in one place. What differs between installations comes from the environment
 (openalert/environment.py reads and checks it; .env.example documents it)."""
 
-import logging
 from datetime import timedelta
 from pathlib import Path
 
 from openalert.environment import load_environment
+from openalert.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -23,6 +23,8 @@ SECURE_HSTS_SECONDS = environment.hsts_seconds if environment.https else 0
 if environment.behind_tls_proxy:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = environment.https
+# Who asks for these comes past the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it takes over runserver
@@ -55,6 +57,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "openalert.correlation_id.CorrelationIdMiddleware",
+    "openalert.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -161,9 +164,19 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "openalert.scheduler:ElectedScheduler"
 # A wake-up that found no worker within its second is worth nothing: the next one looks at the same rows.
 CELERY_BEAT_SCHEDULE = {
+    "beat is there": {
+        "task": "openalert.tasks.note_beat",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
+    "health of the queues": {
+        "task": "openalert.tasks.check_queues",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 240},
+    },
     "escalation tick": {
         "task": "escalations.tasks.tick",
         "schedule": timedelta(seconds=1),
@@ -208,6 +221,21 @@ CELERY_BEAT_SCHEDULE = {
         "task": "alerts.tasks.remove_old_alerts",
         "schedule": timedelta(minutes=5),
         "options": {"expires": 240},
+    },
+    "old timelines": {
+        "task": "incidents.tasks.remove_old_entries",
+        "schedule": timedelta(hours=6),
+        "options": {"expires": 3600},
+    },
+    "old pages": {
+        "task": "notifications.tasks.remove_old_pages",
+        "schedule": timedelta(minutes=15),
+        "options": {"expires": 600},
+    },
+    "what has run out": {
+        "task": "openalert.tasks.remove_what_has_run_out",
+        "schedule": timedelta(hours=6),
+        "options": {"expires": 3600},
     },
     "shifts that begin soon": {
         "task": "teams.tasks.tell_who_comes_on_call",
@@ -254,6 +282,8 @@ STANDBY = {
 }
 
 ALERT_RETENTION_DAYS = environment.alert_retention_days
+TIMELINE_RETENTION_DAYS = environment.timeline_retention_days
+PAGE_RETENTION_DAYS = environment.page_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
 FETCH_PRIVATE_ADDRESSES = environment.fetch_private_addresses
 PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute
@@ -389,16 +419,15 @@ INTAKE_SMTP_PORT = environment.mail_intake.port
 INTAKE_SMTP_CERTIFICATE = environment.mail_intake.certificate
 INTAKE_SMTP_CERTIFICATE_KEY = environment.mail_intake.certificate_key
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": environment.log_level},
-    "loggers": {"django": {"handlers": []}}
-    # A line for each task would be six a second.
-    | {
-        name: {"level": max(logging.WARNING, logging.getLevelNamesMapping()[environment.log_level])}
-        for name in ("celery", "django_celery_beat")
-    },
-}
+LOGGING = logging_config(
+    level=environment.log_level, format=environment.log_format, secrets=environment.secrets
+)
+# A terminal has better things to show than who asked for which page.
+LOG_REQUESTS = environment.log_format == "json"
+
+# Without a token only this machine may read /metrics, and only of the embedded installation.
+METRICS_TOKEN = environment.watching.metrics_token
+OPERATORS_EMAIL = environment.watching.operators_email
+OPERATORS_WEBHOOK_URL = environment.watching.operators_webhook_url
+HEARTBEAT_URL = environment.watching.heartbeat_url
+HEARTBEAT_SECONDS = environment.watching.heartbeat_seconds

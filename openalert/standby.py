@@ -12,11 +12,15 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
 from celery import Celery, bootsteps
 from celery.signals import task_success
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
+
+from openalert import correlation_id, failed_tasks
+from openalert.ids import uuid7_text
 
 logger = logging.getLogger(__name__)
 
@@ -60,15 +64,17 @@ class Lookout(threading.Thread):
 
     def _carry_out(self, name: str) -> bool:
         try:
-            self._app.tasks[name]()
+            with correlation_id.being(uuid7_text()), structlog.contextvars.bound_contextvars(task=name):
+                self._app.tasks[name]()
         except DatabaseError as error:
             if not self._is_broken:  # once, not every second
                 logger.warning("standby: the database did not carry out %s: %s", name, error)
             self._is_broken = True
             connection.close()
             return False
-        except Exception:
+        except Exception as error:
             logger.exception("standby: %s failed", name)
+            failed_tasks.note(name, error)
             return False
         self._is_broken = False
         return True

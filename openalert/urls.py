@@ -6,8 +6,17 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
 from openalert import demo
+from openalert.health import pages
+from openalert.health import views as health
 
 urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("queues/", pages.queue_page, name="queues"),
+    path("queues/failures/forget/", pages.forget_failures, name="queues-forget"),
+    path("queues/providers/<slug:name>/pause/", pages.pause_provider, name="provider-pause"),
+    path("queues/providers/<slug:name>/resume/", pages.resume_provider, name="provider-resume"),
     path(
         "accounts/login/",
         auth_views.LoginView.as_view(

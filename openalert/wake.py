@@ -14,6 +14,8 @@ from queue import Empty, Full, Queue
 from celery import current_app
 from django.db import transaction
 
+from openalert import task_context
+
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 2.0
@@ -39,7 +41,7 @@ class Waker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pid: int | None = None
-        self._waiting: Queue[tuple[str, tuple[str, ...], int]]
+        self._waiting: Queue[tuple[str, tuple[str, ...], int, dict[str, str]]]
         self._paused_until = 0.0
         #: Whether the broker did not take the last wake-up that it was offered.
         self.is_broker_away = False
@@ -48,7 +50,7 @@ class Waker:
         """Queue a wake-up; returns at once."""
         self._ensure_running()
         try:
-            self._waiting.put_nowait((task, args, priority))
+            self._waiting.put_nowait((task, args, priority, task_context.headers()))
         except Full:
             logger.warning("wake-ups were dropped: %s wait for the broker", MAX_WAITING)
             self._drop_all()
@@ -63,12 +65,14 @@ class Waker:
 
     def _run(self) -> None:
         while True:
-            task, args, priority = self._waiting.get()
+            task, args, priority, headers = self._waiting.get()
             if time.monotonic() < self._paused_until:
                 continue
             try:
                 rank = PRIORITIES[min(priority, len(PRIORITIES) - 1)]
-                current_app.send_task(task, args=args, retry=False, ignore_result=True, priority=rank)
+                current_app.send_task(
+                    task, args=args, retry=False, ignore_result=True, priority=rank, headers=headers
+                )
                 self.is_broker_away = False
             except Exception as error:  # kombu wraps whatever the broker's client raises, but not all of it
                 # Each of those that wait would have to wait for its time-out: let them pass for a while.

@@ -114,7 +114,7 @@ class Stack:
                 "--http",
                 "openalert.http_protocol:Protocol",
             ]
-            programs[f"web{n}"] += ["--ws", "openalert.websocket_protocol:Protocol", "--lifespan", "off"]
+            programs[f"web{n}"] += ["--ws", "openalert.websocket_protocol:Protocol", "--lifespan", "on"]
             programs[f"web{n}"] += ["--no-access-log", "--log-level", "warning"]
             programs[f"worker{n}"] = [*worker, "-Q", "openalert", "-c", "2", "-n", f"worker{n}@%h"]
             programs[f"sender{n}"] = [*worker, "-Q", "delivery", "-c", "8", "-n", f"sender{n}@%h"]

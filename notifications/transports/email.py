@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.mail import BadHeaderError, EmailMultiAlternatives
 
 from notifications.exceptions import DeliveryError
+from openalert import correlation_id
 
 from .base import Message
 
@@ -30,7 +31,11 @@ class EmailTransport:
             body=message.text,
             from_email=settings.DEFAULT_FROM_EMAIL,
             to=[message.address],
-            headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
+            headers={
+                "Message-ID": message_id,
+                "Auto-Submitted": "auto-generated",
+                **correlation_id.headers_for_others(),
+            },
         )
         if message.html:
             email.attach_alternative(message.html, "text/html")

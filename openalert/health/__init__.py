@@ -1,0 +1,1 @@
+"""How the installation does: read, judged, shown to machines and people, and told when it is not well."""
