@@ -22,7 +22,7 @@ from openalert.ids import uuid7
 from . import access
 from .access import Person
 from .log import BATCH, Cursor, Event, LogReader, Page
-from .presence import Presence
+from .presence import Presence, goes_on
 from .protocol import NOT_SIGNED_IN, Frame, error, event_frame, frame, told_frame
 from .publisher import DROPPABLE, GROUP
 from .sockets import DROPPED, Socket
@@ -190,7 +190,7 @@ class Hub:
     # Hearing from other processes
 
     async def _listen(self) -> None:
-        while True:
+        while goes_on():
             try:
                 layer = get_channel_layer()
                 channel = await layer.new_channel()

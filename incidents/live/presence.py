@@ -87,7 +87,7 @@ class Presence:
 
     async def keep(self) -> None:
         """Tell and forget, until it is cancelled."""
-        while True:
+        while goes_on():
             timer = asyncio.get_running_loop().call_later(TELL_EVERY_SECONDS, self._changed.set)
             await self._changed.wait()
             timer.cancel()
@@ -129,3 +129,9 @@ class Presence:
             self._asks = False
         except Exception as failure:  # whatever Redis' client raises: it is told again soon
             logger.warning("who is looking at incidents could not be told: %r", failure)
+
+
+def goes_on() -> bool:
+    """Whether the task that asks is not being cancelled: Redis' client may make an error of its own of that."""
+    task = asyncio.current_task()
+    return task is None or not task.cancelling()
