@@ -5,9 +5,10 @@ class EscalationsConfig(AppConfig):
     name = "escalations"
 
     def ready(self) -> None:
-        from . import coverage_checks, incident_parts, receivers, unpaged
+        from . import coverage_checks, incident_parts, receivers, report_parts, unpaged
 
         coverage_checks.connect()
         receivers.connect()
         incident_parts.connect()
         unpaged.connect()
+        report_parts.connect()

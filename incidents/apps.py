@@ -6,5 +6,7 @@ class IncidentsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import receivers
+        from .reports import sections
 
         receivers.connect()
+        sections.connect()

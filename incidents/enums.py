@@ -80,3 +80,21 @@ class Kind(models.TextChoices):
     NOBODY_TO_PAGE = "nobody_to_page", "Nobody to page"
     PAGE_SENT = "page_sent", "Page sent"
     PAGE_FAILED = "page_failed", "Page failed"
+
+
+class ReportKind(models.TextChoices):
+    """What a mailed report covers, up to the minute at which it is made."""
+
+    DAILY = "daily", "Daily report"
+    WEEKLY = "weekly", "Weekly report"
+
+    @property
+    def days(self) -> int:
+        return 1 if self == ReportKind.DAILY else 7
+
+
+class Recipients(models.TextChoices):
+    MANAGERS = "managers", "The team's managers"
+    RESPONDERS = "responders", "The team's managers and responders"
+    EVERYBODY = "everybody", "All of the team"
+    NOBODY = "nobody", "Only the addresses below"

@@ -124,7 +124,8 @@ def acknowledge_locked(incidents: list[Incident], *, actor: Actors) -> None:
         incident.updated_at = now
     if changed:
         fields = ["status", "snoozed_until", "acknowledged_at", "acknowledged_by", "assigned_to"]
-        Incident.objects.bulk_update(changed, [*fields, "updated_at"])
+        first = ["first_acknowledged_at", "first_acknowledged_by"]
+        Incident.objects.bulk_update(changed, [*fields, *first, "updated_at"])
         timeline.record_all(
             timeline.entry(i, Kind.ACKNOWLEDGED, actor=_of(actor, i), at=now) for i in changed
         )

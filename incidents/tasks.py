@@ -1,9 +1,12 @@
 """Celery's doors into incidents."""
 
+from uuid import UUID
+
 from celery import shared_task
 
 from . import lifecycle, on_call_watch, once
 from .live.log import prune
+from .reports import mail, schedules
 
 
 @shared_task
@@ -24,3 +27,17 @@ def forget_what_was_told() -> None:
     """Every minute: remove live events that nobody comes back for, and keys of actions that nobody asks for again."""
     prune()
     once.forget_old()
+
+
+@shared_task
+def send_report(schedule_id: str) -> None:
+    """By a report's own periodic task: mail it. Doing it again on the same day sends nothing."""
+    mail.send_by_schedule(UUID(schedule_id))
+
+
+@shared_task
+def tend_reports() -> None:
+    """Every few minutes: give new teams their reports, and try again what could not be mailed."""
+    schedules.add_missing()
+    while mail.send_failed() == mail.BATCH:
+        pass

@@ -2,6 +2,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from . import merge_views, views
+from .reports import views as report_views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="incidents")),
@@ -19,5 +20,9 @@ urlpatterns = [
     path("incidents/<int:number>/snooze/", views.snooze, name="incident-snooze"),
     path("incidents/<int:number>/severity/", views.change_severity, name="incident-severity"),
     path("incidents/<int:number>/notes/", views.add_note, name="incident-note"),
+    path("reports/", report_views.reports_page, name="reports"),
+    path("reports/schedules/<uuid:pk>/send/", report_views.send_report, name="report-send"),
+    path("reports/<slug:slug>/", report_views.report_section, name="report"),
+    path("reports/<slug:slug>/<slug:name>.csv", report_views.report_csv, name="report-csv"),
     path("", include("incidents.service_fragments")),
 ]

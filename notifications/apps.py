@@ -5,7 +5,8 @@ class NotificationsConfig(AppConfig):
     name = "notifications"
 
     def ready(self) -> None:
-        from . import coverage_checks, receivers
+        from . import coverage_checks, receivers, report_parts
 
         coverage_checks.connect()
         receivers.connect()
+        report_parts.connect()

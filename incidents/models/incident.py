@@ -10,11 +10,10 @@ from django.db.models import Case, F, Func, IntegerField, Q, Value, When
 from django.db.models.functions import Now, Upper
 from django.urls import reverse
 
+from incidents.enums import SEVERITIES, TRANSITIONS, ActorKind, Kind, Severity, Status
+from incidents.exceptions import InvalidTransition
 from openalert.base import BaseModel
 from teams.models import Service, Team
-
-from .enums import SEVERITIES, TRANSITIONS, ActorKind, Kind, Severity, Status
-from .exceptions import InvalidTransition
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -73,6 +72,17 @@ class Incident(BaseModel):
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    # Unlike the two above it stays, whatever comes after: this is what reports reckon with.
+    first_acknowledged_at = models.DateTimeField(null=True, blank=True, editable=False)
+    first_acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        db_index=False,
+        related_name="+",
     )
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -145,6 +155,20 @@ class Incident(BaseModel):
                 condition=Q(merged_into__isnull=False),
                 name="incident_merged_group",
             ),
+            # Lists of all incidents, and reports: these read nothing but the index.
+            models.Index(
+                fields=["-opened_at", "-id"],
+                include=[
+                    "service",
+                    "severity",
+                    "status",
+                    "first_acknowledged_at",
+                    "first_acknowledged_by",
+                    "resolved_at",
+                    "merged_into",
+                ],
+                name="incident_reported",
+            ),
             # Django asks icontains as UPPER(title) LIKE UPPER(…).
             GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="incident_title_trigram"),
         ]
@@ -179,8 +203,14 @@ class Incident(BaseModel):
         self.resolved_at, self.resolved_by = (at, by) if status == Status.RESOLVED else (None, None)
         if status == Status.ACKNOWLEDGED:
             self.acknowledged_at, self.acknowledged_by = at, by
+            if self.first_acknowledged_at is None:
+                self.first_acknowledged_at, self.first_acknowledged_by = at, by
         elif status == Status.OPEN:
             self.acknowledged_at, self.acknowledged_by = None, None
+
+
+# Few of all; reports look for them.
+REPORTED = [Kind.ESCALATION_EXHAUSTED, Kind.NOBODY_TO_PAGE, Kind.PAGE_FAILED, Kind.FLAPPING]
 
 
 class TimelineEntry(models.Model):
@@ -207,7 +237,10 @@ class TimelineEntry(models.Model):
                 condition=Q(actor_kind__in=ActorKind.values), name="timeline_actor_kind_known"
             ),
         ]
-        indexes = [models.Index(F("incident"), F("id").desc(), name="timeline_by_incident")]
+        indexes = [
+            models.Index(F("incident"), F("id").desc(), name="timeline_by_incident"),
+            models.Index(fields=["at"], condition=Q(kind__in=REPORTED), name="timeline_reported"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.actor_name or self.get_actor_kind_display()})"
