@@ -21,24 +21,24 @@ MOST_ERRORS = 50
 
 # A step pages a person once, by however many methods: the first message of it is what counts.
 PAGES = """
-WITH pages AS MATERIALIZED (
-    SELECT n.user_id, i.service_id, min(n.sent_at) AS at, count(*) AS messages
-    FROM notifications_notification n JOIN incidents_incident i ON i.id = n.incident_id
-    WHERE n.created_at >= %(created_from)s AND n.created_at < %(end)s
-        AND n.sent_at >= %(from)s AND n.sent_at < %(end)s
-        AND n.purpose = 'page' AND n.status = 'sent'
-        AND i.service_id = ANY(%(services)s) AND i.severity = ANY(%(severities)s)
-    GROUP BY n.run_id, n.loop, n.step, n.user_id, i.service_id
-), placed AS (
-    SELECT p.user_id, p.service_id, p.messages, p.at >= %(start)s AS is_now,
-        extract(hour FROM p.at AT TIME ZONE %(zone)s)::int AS hour,
-        (p.at AT TIME ZONE u.time_zone)::time >= %(night)s OR (p.at AT TIME ZONE u.time_zone)::time < %(morning)s
-            AS is_night,
-        extract(isodow FROM p.at AT TIME ZONE u.time_zone) > 5 AS is_weekend
-    FROM pages p JOIN teams_user u ON u.id = p.user_id
+WITH messages AS MATERIALIZED (
+    SELECT user_id, any_value(incident_id) AS incident_id, min(sent_at) AS at, count(*) AS messages
+    FROM notifications_notification
+    WHERE created_at >= %(created_from)s AND created_at < %(end)s AND sent_at >= %(from)s AND sent_at < %(end)s
+        AND purpose = 'page' AND status = 'sent'
+    GROUP BY run_id, loop, step, user_id
+), pages AS MATERIALIZED (
+    SELECT m.user_id, i.service_id, m.messages, m.at >= %(start)s AS is_now, m.at AT TIME ZONE u.time_zone AS local
+    FROM messages m JOIN incidents_incident i ON i.id = m.incident_id JOIN teams_user u ON u.id = m.user_id
+    WHERE i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
+), placed AS MATERIALIZED (
+    SELECT user_id, service_id, messages, is_now, date_part('hour', local)::int AS hour,
+        date_part('isodow', local) > 5 AS is_weekend
+    FROM pages
 )
 SELECT is_now, grouping(user_id, service_id, hour), user_id, service_id, hour, count(*),
-    count(*) FILTER (WHERE is_night), count(*) FILTER (WHERE is_weekend), sum(messages)::bigint
+    count(*) FILTER (WHERE hour >= %(night)s OR hour < %(morning)s), count(*) FILTER (WHERE is_weekend),
+    sum(messages)::bigint
 FROM placed
 GROUP BY GROUPING SETS ((is_now, user_id), (is_now, service_id), (is_now, hour))
 """
@@ -48,14 +48,14 @@ SELECT n.channel, count(*) FILTER (WHERE n.status = 'sent'),
     count(*) FILTER (WHERE n.attempt_count > 1 AND n.status = 'sent'), count(*) FILTER (WHERE n.status = 'dead')
 FROM notifications_notification n JOIN incidents_incident i ON i.id = n.incident_id
 WHERE n.created_at >= %(start)s AND n.created_at < %(end)s AND n.status IN ('sent', 'dead')
-    AND i.service_id = ANY(%(services)s) AND i.severity = ANY(%(severities)s)
+    AND i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
 GROUP BY 1 ORDER BY 1
 """
 ERRORS = """
 SELECT n.channel, n.last_error, count(*), count(DISTINCT n.user_id), max(n.updated_at)
 FROM notifications_notification n JOIN incidents_incident i ON i.id = n.incident_id
 WHERE n.status = 'dead' AND n.updated_at >= %(start)s AND n.created_at >= %(start)s AND n.created_at < %(end)s
-    AND i.service_id = ANY(%(services)s) AND i.severity = ANY(%(severities)s)
+    AND i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
 GROUP BY 1, 2 ORDER BY 3 DESC LIMIT %(most)s
 """
 
@@ -79,8 +79,8 @@ def pages(scope: Scope) -> list[Block]:
             **scope.parameters,
             "from": before,
             "created_from": before - LONGEST_DELAY,
-            "night": BEGINS,
-            "morning": ENDS,
+            "night": BEGINS.hour,
+            "morning": ENDS.hour,
         },
     )
     people: dict[Any, dict[bool, tuple[int, ...]]] = {}
@@ -104,14 +104,14 @@ def pages(scope: Scope) -> list[Block]:
                 Figure("At weekends", now["weekends"], earlier["weekends"]),
             ]
         ),
-        _by_hour(scope, hours),
+        _by_hour(hours),
         _by_person(people),
         _by_service(scope, services),
         _by_team(scope, services),
     ]
 
 
-def _by_hour(scope: Scope, hours: Counter[int]) -> Chart:
+def _by_hour(hours: Counter[int]) -> Chart:
     named = [f"{hour:02}:00" for hour in range(24)]
     counts = [hours[hour] for hour in range(24)]
     table = Table(
@@ -126,7 +126,7 @@ def _by_hour(scope: Scope, hours: Counter[int]) -> Chart:
         named,
         [Series("Pages", "info", counts)],
         table,
-        note=f"On the clock of {scope.zone.key}.",
+        note="On the clock of whoever was paged.",
     )
 
 

@@ -123,12 +123,9 @@ class Figure:
     @property
     def tone(self) -> str:
         """success, danger or neutral."""
-        if (
-            self.value is None
-            or self.before is None
-            or self.less_is_better is None
-            or self.value == self.before
-        ):
+        if self.value is None or self.before is None or self.less_is_better is None:
+            return "neutral"
+        if self.change in ("", "as before"):
             return "neutral"
         return "success" if (self.value < self.before) == self.less_is_better else "danger"
 

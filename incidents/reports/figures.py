@@ -8,6 +8,7 @@ resolve is until the incident was resolved for good.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -16,46 +17,45 @@ from .scope import Scope
 
 COUNTED = """
     FROM incidents_incident i
-    WHERE i.opened_at >= %(from)s AND i.opened_at < %(end)s AND i.merged_into_id IS NULL
-        AND i.service_id = ANY(%(services)s) AND i.severity = ANY(%(severities)s)
+    WHERE i.opened_at >= %(start)s AND i.opened_at < %(end)s AND i.merged_into_id IS NULL
+        AND i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
 """
+# date_part gives a float8; extract would go through numeric, which takes several times as long.
 SPANS = """
-    extract(epoch FROM i.first_acknowledged_at - i.opened_at)::float8 AS to_acknowledge,
-    extract(epoch FROM i.resolved_at - i.opened_at)::float8 AS to_resolve
+    date_part('epoch', i.first_acknowledged_at - i.opened_at) AS to_acknowledge,
+    date_part('epoch', i.resolved_at - i.opened_at) AS to_resolve
 """
-SUMMARY = f"""
-SELECT is_now, count(*), count(to_acknowledge), coalesce(sum(to_acknowledge), 0),
-    count(to_resolve), coalesce(sum(to_resolve), 0),
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY to_acknowledge),
+SUMS = """
+    count(*), count(to_acknowledge), coalesce(sum(to_acknowledge), 0), count(to_resolve), coalesce(sum(to_resolve), 0)
+"""
+MEDIANS = f"""
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY to_acknowledge),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY to_resolve)
-FROM (SELECT i.opened_at >= %(start)s AS is_now, {SPANS} {COUNTED}) counted
-GROUP BY is_now
+FROM (SELECT {SPANS} {COUNTED}) counted
 """  # noqa: S608  # nothing but our own words
-# Two passes: the first makes 100,000 rows into some hundreds or thousands, the second adds those up in each way.
-BREAKDOWN = f"""
-WITH finest AS MATERIALIZED (
-    SELECT slot, i.service_id, i.severity, i.first_acknowledged_by_id, count(*) AS incidents,
-        count(to_acknowledge) AS acknowledged, sum(to_acknowledge) AS to_acknowledge,
-        count(to_resolve) AS resolved, sum(to_resolve) AS to_resolve
-    FROM (
-        SELECT date_trunc('hour', i.opened_at, %(zone)s) AS slot, i.service_id, i.severity, i.first_acknowledged_by_id, {SPANS}
-        {COUNTED}
-    ) i
-    GROUP BY 1, 2, 3, 4
-), placed AS (
-    SELECT finest.*, date_trunc(%(bucket)s, slot, %(zone)s) AS bucket,
-        extract(hour FROM slot AT TIME ZONE %(zone)s)::int AS hour
-    FROM finest
-)
-SELECT grouping(bucket, hour, severity, service_id, first_acknowledged_by_id),
-    bucket, hour, severity, service_id, first_acknowledged_by_id,
-    sum(incidents)::bigint, sum(acknowledged)::bigint, coalesce(sum(to_acknowledge), 0),
-    sum(resolved)::bigint, coalesce(sum(to_resolve), 0)
-FROM placed
-GROUP BY GROUPING SETS ((bucket, severity), (hour), (service_id, severity), (first_acknowledged_by_id))
+BY_WHOM = f"""
+SELECT grouping(service_id), service_id, severity, first_acknowledged_by_id, {SUMS}
+FROM (SELECT i.service_id, i.severity, i.first_acknowledged_by_id, {SPANS} {COUNTED}) counted
+GROUP BY GROUPING SETS ((service_id, severity), (first_acknowledged_by_id))
 """  # noqa: S608
-# A bit for each column that a set leaves out.
-BY_BUCKET, BY_HOUR, BY_SERVICE, BY_PERSON = 0b01011, 0b10111, 0b11001, 0b11110
+# First by slots of the clock, which are so many that few rows are left: local time is dear to reckon.
+BY_TIME = f"""
+WITH slots AS MATERIALIZED (
+    SELECT slot, severity, count(*) AS incidents, count(to_acknowledge) AS acknowledged,
+        sum(to_acknowledge) AS to_acknowledge, count(to_resolve) AS resolved, sum(to_resolve) AS to_resolve
+    FROM (SELECT floor(date_part('epoch', i.opened_at) / %(slot)s) AS slot, i.severity, {SPANS} {COUNTED}) counted
+    GROUP BY 1, 2
+), placed AS MATERIALIZED (
+    SELECT slots.*, to_timestamp(slot * %(slot)s) AT TIME ZONE %(zone)s AS local,
+        CASE WHEN %(bucket)s = 'hour' THEN date_trunc('hour', to_timestamp(slot * %(slot)s), %(zone)s) END AS hourly
+    FROM slots
+)
+SELECT grouping(hour), bucket, hourly, hour, severity, sum(incidents)::bigint, sum(acknowledged)::bigint,
+    coalesce(sum(to_acknowledge), 0), sum(resolved)::bigint, coalesce(sum(to_resolve), 0)
+FROM (SELECT placed.*, date_trunc(%(bucket)s, local) AS bucket, date_part('hour', local)::int AS hour FROM placed) p
+GROUP BY GROUPING SETS ((bucket, hourly, severity), (hour))
+"""  # noqa: S608
+HOUR, QUARTER = 3600, 900
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,13 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Summary:
-    count: Count
-    median_to_acknowledge: float | None = None
-    median_to_resolve: float | None = None
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    by_bucket: dict[tuple[datetime, str], Count]
-    by_hour: dict[int, Count]
+class ByWhom:
     by_service: dict[tuple[UUID, str], Count]
     by_person: dict[UUID | None, Count]
+
+    @property
+    def all(self) -> Count:
+        return total(self.by_service.values())
 
     def of_service(self, service: UUID) -> Count:
         return total(count for (found, _), count in self.by_service.items() if found == service)
@@ -109,33 +104,49 @@ class Breakdown:
         return total(count for (_, found), count in self.by_service.items() if found == severity)
 
 
+@dataclass(frozen=True)
+class ByTime:
+    by_bucket: dict[tuple[datetime, str], Count]
+    by_hour: dict[int, Count]
+
+
 def total(counts: Iterable[Count]) -> Count:
     return sum(counts, Count())
 
 
-def summaries(scope: Scope) -> tuple[Summary, Summary]:
-    """Of the span and of the one before it, in one query."""
-    found = {True: Summary(Count()), False: Summary(Count())}
-    with connection.cursor() as cursor:
-        cursor.execute(SUMMARY, {**scope.parameters, "from": scope.previous.start})
-        for is_now, *count, to_acknowledge, to_resolve in cursor.fetchall():
-            found[is_now] = Summary(Count(*count), to_acknowledge, to_resolve)
-    return found[True], found[False]
+def medians(scope: Scope) -> tuple[float | None, float | None]:
+    """Of the times to acknowledge and to resolve, in seconds."""
+    [found] = _fetch(MEDIANS, scope)
+    return found
 
 
-def breakdown(scope: Scope) -> Breakdown:
-    """By column of the chart and severity, hour of the day, service and severity, and who acknowledged first. One query."""
-    result = Breakdown({}, {}, {}, {})
+def by_whom(scope: Scope) -> ByWhom:
+    """By service and severity, and by who acknowledged first. One query."""
+    found = ByWhom({}, {})
+    for is_person, service, severity, person, *counted in _fetch(BY_WHOM, scope):
+        if is_person:
+            found.by_person[person] = Count(*counted)
+        else:
+            found.by_service[service, severity] = Count(*counted)
+    return found
+
+
+def by_time(scope: Scope) -> ByTime:
+    """By the span's columns (scope.buckets) and severity, and by hour of the day. One query."""
+    found = ByTime({}, {})
+    # Not every zone is whole hours away from UTC.
+    has_odd = any(at.astimezone(scope.zone).utcoffset().seconds % HOUR for at in (scope.start, scope.end))  # type: ignore[union-attr]
+    for is_bucket, bucket, hourly, hour, severity, *counted in _fetch(
+        BY_TIME, scope, slot=QUARTER if has_odd else HOUR
+    ):
+        if is_bucket:
+            found.by_bucket[hourly or bucket.replace(tzinfo=scope.zone), severity] = Count(*counted)
+        else:
+            found.by_hour[hour] = Count(*counted)
+    return found
+
+
+def _fetch(statement: str, scope: Scope, **more: object) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(BREAKDOWN, {**scope.parameters, "from": scope.start})
-        for left_out, bucket, hour, severity, service, person, *counted in cursor.fetchall():
-            count = Count(*counted)
-            if left_out == BY_BUCKET:
-                result.by_bucket[bucket, severity] = count
-            elif left_out == BY_HOUR:
-                result.by_hour[hour] = count
-            elif left_out == BY_SERVICE:
-                result.by_service[service, severity] = count
-            elif left_out == BY_PERSON:
-                result.by_person[person] = count
-    return result
+        cursor.execute(statement, {**scope.parameters, **more})
+        return cursor.fetchall()

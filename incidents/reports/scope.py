@@ -53,7 +53,7 @@ class Scope:
         return "week" if self.length <= LONGEST_BY_WEEKS else "month"
 
     def buckets(self) -> list[datetime]:
-        """The beginnings of all columns, as PostgreSQL's date_trunc has them in this zone."""
+        """The beginnings of all columns, in this zone."""
         found: list[datetime] = []
         if self.bucket == "hour":
             # Past the hour on the local clock, which need not be so in UTC; then in real hours.
@@ -80,7 +80,7 @@ class Scope:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """For SQL: start, end, zone, bucket, services, severities."""
+        """For SQL: start, end, zone, bucket, services, severities and whether that is all of them."""
         return {
             "start": self.start,
             "end": self.end,
@@ -88,4 +88,5 @@ class Scope:
             "bucket": self.bucket,
             "services": list(self.services),
             "severities": [str(severity) for severity in self.severities],
+            "all_severities": set(self.severities) == set(SEVERITIES),
         }

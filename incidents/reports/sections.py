@@ -11,7 +11,7 @@ from teams.models import User
 
 from . import figures, on_call_hours, parts
 from .blocks import Block, Chart, Column, Figure, Figures, Link, Seconds, Section, Series, Table
-from .figures import Breakdown, Count, total
+from .figures import ByTime, ByWhom, Count, total
 from .scope import Scope
 
 MEASURES = [
@@ -30,37 +30,39 @@ def connect() -> None:
 
 
 def incidents(scope: Scope) -> list[Block]:
-    now, before = figures.summaries(scope)
-    found, found_before = figures.breakdown(scope), figures.breakdown(scope.previous)
+    in_time = figures.by_time(scope)
+    found, found_before = figures.by_whom(scope), figures.by_whom(scope.previous)
+    now, before = found.all, found_before.all
+    to_acknowledge, to_resolve = figures.medians(scope)
     return [
         Figures(
             [
-                Figure("Incidents", now.count.incidents, before.count.incidents),
+                Figure("Incidents", now.incidents, before.incidents),
                 Figure(
                     "Mean time to acknowledge",
-                    now.count.mtta,
-                    before.count.mtta,
+                    now.mtta,
+                    before.mtta,
                     is_seconds=True,
-                    note=_median(now.median_to_acknowledge),
+                    note=_median(to_acknowledge),
                 ),
                 Figure(
                     "Mean time to resolve",
-                    now.count.mttr,
-                    before.count.mttr,
+                    now.mttr,
+                    before.mttr,
                     is_seconds=True,
-                    note=_median(now.median_to_resolve),
+                    note=_median(to_resolve),
                 ),
                 Figure(
                     "Acknowledged by somebody",
-                    _share(now.count),
-                    _share(before.count),
+                    _share(now),
+                    _share(before),
                     is_share=True,
                     less_is_better=False,
                 ),
             ]
         ),
-        *over_time(scope, found),
-        by_hour(scope, found),
+        *over_time(scope, in_time),
+        by_hour(scope, in_time),
         by_severity(found, found_before),
         by_service(scope, found, found_before),
         by_team(scope, found, found_before),
@@ -86,7 +88,7 @@ def _measures(count: Count, before: Count) -> list[object]:
     ]
 
 
-def over_time(scope: Scope, found: Breakdown) -> list[Chart]:
+def over_time(scope: Scope, found: ByTime) -> list[Chart]:
     """How many, and how fast, by the columns of the span."""
     slots = scope.buckets()
     named = [slot.astimezone(scope.zone).strftime(FORMS[scope.bucket]) for slot in slots]
@@ -137,11 +139,11 @@ def over_time(scope: Scope, found: Breakdown) -> list[Chart]:
     ]
 
 
-def _at(found: Breakdown, slot: datetime) -> Iterable[Count]:
+def _at(found: ByTime, slot: datetime) -> Iterable[Count]:
     return (found.by_bucket.get((slot, severity), Count()) for severity in SEVERITIES)
 
 
-def by_hour(scope: Scope, found: Breakdown) -> Chart:
+def by_hour(scope: Scope, found: ByTime) -> Chart:
     counts = [found.by_hour.get(hour, Count()) for hour in range(24)]
     named = [f"{hour:02}:00" for hour in range(24)]
     return Chart(
@@ -162,7 +164,7 @@ def by_hour(scope: Scope, found: Breakdown) -> Chart:
     )
 
 
-def by_severity(found: Breakdown, before: Breakdown) -> Table:
+def by_severity(found: ByWhom, before: ByWhom) -> Table:
     rows = [
         [severity.label, *_measures(found.of_severity(severity), before.of_severity(severity))]
         for severity in SEVERITIES
@@ -170,7 +172,7 @@ def by_severity(found: Breakdown, before: Breakdown) -> Table:
     return Table("by-severity", "By severity", [Column("Severity"), *MEASURES], rows)
 
 
-def by_service(scope: Scope, found: Breakdown, before: Breakdown) -> Table:
+def by_service(scope: Scope, found: ByWhom, before: ByWhom) -> Table:
     rows = []
     for pk, service in scope.services.items():
         count, earlier = found.of_service(pk), before.of_service(pk)
@@ -181,7 +183,7 @@ def by_service(scope: Scope, found: Breakdown, before: Breakdown) -> Table:
     return Table("by-service", "By service", [Column("Service"), Column("Team"), *MEASURES], rows)
 
 
-def by_team(scope: Scope, found: Breakdown, before: Breakdown) -> Table:
+def by_team(scope: Scope, found: ByWhom, before: ByWhom) -> Table:
     rows = []
     for team in scope.teams:
         its = [pk for pk, service in scope.services.items() if service.team_id == team.pk]
@@ -192,7 +194,7 @@ def by_team(scope: Scope, found: Breakdown, before: Breakdown) -> Table:
     return Table("by-team", "By team", [Column("Team"), *MEASURES], rows)
 
 
-def by_person(found: Breakdown, before: Breakdown) -> Table:
+def by_person(found: ByWhom, before: ByWhom) -> Table:
     ids = {pk for pk in (*found.by_person, *before.by_person) if pk}
     people = User.objects.in_bulk(ids)
     rows: list[list[object]] = []

@@ -18,8 +18,8 @@ def report_cell(value: object, site: str = "") -> object:
     if isinstance(value, Link):
         return format_html('<a href="{}{}">{}</a>', site, value.href, value.text)
     if isinstance(value, datetime):
-        local = timezone.localtime(value)
-        return format_html('<time datetime="{}" data-local>{:%-d %b, %H:%M}</time>', value.isoformat(), local)
+        local = f"{timezone.localtime(value):%-d %b, %H:%M}"
+        return format_html('<time datetime="{}" data-local>{}</time>', value.isoformat(), local)
     if isinstance(value, float):
         return f"{value:,.1f}"
     if isinstance(value, int):

@@ -97,11 +97,12 @@ def test_means_medians_and_the_span_before(db):
     happened(service, ago=3 * hour, acknowledged=600)
     happened(service, ago=4 * hour)
     happened(service, ago=timedelta(days=8), acknowledged=30, resolved=300)
-    now, before = figures.summaries(scope())
-    assert (now.count.incidents, now.count.acknowledged, now.count.resolved) == (4, 3, 2)
-    assert (now.count.mtta, now.median_to_acknowledge) == (260, 120)
-    assert (now.count.mttr, now.median_to_resolve) == (900, 900)
-    assert (before.count.incidents, before.count.mtta, before.count.mttr) == (1, 30, 300)
+    week = scope()
+    now, before = figures.by_whom(week).all, figures.by_whom(week.previous).all
+    assert (now.incidents, now.acknowledged, now.resolved) == (4, 3, 2)
+    assert (now.mtta, now.mttr) == (260, 900)
+    assert figures.medians(week) == (120, 900)
+    assert (before.incidents, before.mtta, before.mttr) == (1, 30, 300)
 
 
 def test_merged_incidents_and_other_services_do_not_count(db):
@@ -109,7 +110,7 @@ def test_merged_incidents_and_other_services_do_not_count(db):
     target = happened(mine, ago=timedelta(hours=1))
     happened(mine, ago=timedelta(hours=2), resolved=10, merged_into=target)
     happened(others, ago=timedelta(hours=2))
-    assert figures.summaries(scope(mine))[0].count.incidents == 1
+    assert figures.by_whom(scope(mine)).all.incidents == 1
 
 
 def test_a_span_takes_its_first_instant_and_not_its_last(db, clock):
@@ -117,7 +118,7 @@ def test_a_span_takes_its_first_instant_and_not_its_last(db, clock):
     start = timezone.now()
     IncidentFactory(service=service, opened_at=start)
     IncidentFactory(service=service, opened_at=start + timedelta(days=7))
-    assert figures.summaries(scope(start=start))[0].count.incidents == 1
+    assert figures.by_whom(scope(start=start)).all.incidents == 1
 
 
 def test_a_breakdown_adds_up_in_each_way(db, clock):
@@ -127,10 +128,10 @@ def test_a_breakdown_adds_up_in_each_way(db, clock):
     happened(shop, ago=timedelta(hours=1), acknowledged=60, by=ana, severity=Severity.CRITICAL)
     happened(shop, ago=timedelta(hours=1, minutes=20), acknowledged=180, by=bo)
     happened(bank, ago=timedelta(days=1, hours=13), by=None, severity=Severity.LOW)
-    found = figures.breakdown(scope(zone=BERLIN))
-    assert {hour: count.incidents for hour, count in found.by_hour.items()} == {12: 1, 11: 1, 0: 1}
+    found, in_time = figures.by_whom(scope(zone=BERLIN)), figures.by_time(scope(zone=BERLIN))
+    assert {hour: count.incidents for hour, count in in_time.by_hour.items()} == {12: 1, 11: 1, 0: 1}
     monday, sunday = datetime(2026, 3, 2, tzinfo=BERLIN), datetime(2026, 3, 1, tzinfo=BERLIN)
-    assert {key: count.incidents for key, count in found.by_bucket.items()} == {
+    assert {key: count.incidents for key, count in in_time.by_bucket.items()} == {
         (monday, "critical"): 1,
         (monday, "high"): 1,
         (sunday, "low"): 1,
@@ -140,11 +141,23 @@ def test_a_breakdown_adds_up_in_each_way(db, clock):
     assert {pk: count.mtta for pk, count in found.by_person.items()} == {ana.pk: 60, bo.pk: 180, None: None}
 
 
+def test_zones_that_are_no_whole_hours_away(db, clock):
+    """12:00 UTC is 17:45 in Kathmandu: 16:20 there is 10:35 UTC, and 16:05 is 10:20."""
+    zone = ZoneInfo("Asia/Kathmandu")
+    service = ServiceFactory()
+    happened(service, ago=timedelta(hours=1, minutes=25))
+    happened(service, ago=timedelta(hours=2, minutes=5))
+    day = scope(zone=zone, days=1)
+    found = figures.by_time(day)
+    assert {hour: count.incidents for hour, count in found.by_hour.items()} == {16: 1, 15: 1}
+    assert {at for at, _ in found.by_bucket} < set(day.buckets())
+
+
 def test_severities_narrow_it(db):
     service = ServiceFactory()
     happened(service, ago=timedelta(hours=1), severity=Severity.LOW)
     happened(service, ago=timedelta(hours=1), severity=Severity.CRITICAL)
-    assert figures.summaries(scope(severities=[Severity.CRITICAL]))[0].count.incidents == 1
+    assert figures.by_whom(scope(severities=[Severity.CRITICAL])).all.incidents == 1
 
 
 # Spans

@@ -30,9 +30,10 @@ def scope(service, clock):
 
 
 def page(service, user, at, **fields):
+    incident = fields.pop("incident", None) or IncidentFactory(service=service, opened_at=at)
     return NotificationFactory(
         user=user,
-        incident=IncidentFactory(service=service, opened_at=at),
+        incident=incident,
         created_at=at,
         due_at=at,
         **{"status": NotificationStatus.SENT, "sent_at": at, **fields},
@@ -52,9 +53,10 @@ def test_pages_by_person_are_interruptions_not_messages(service, scope):
         ana,
         NIGHT + timedelta(minutes=1),
         run_id=first.run_id,
+        incident=first.incident,
         contact_method=ContactMethodFactory(user=ana, channel=Channel.IN_APP),
     )
-    page(service, ana, NIGHT + timedelta(minutes=30), run_id=first.run_id, loop=1)
+    page(service, ana, NIGHT + timedelta(minutes=30), run_id=first.run_id, loop=1, incident=first.incident)
     found = tables(report_parts.pages(scope))
     assert found["pages-by-person"] == [["Ana", 2, 0, 2, 0, 0, 3]]
     assert found["pages-by-service"] == [["Checkout", service.team.name, 2, 0]]
@@ -82,8 +84,8 @@ def test_the_span_before_and_what_is_no_page(service, scope):
     assert found["pages-by-person"] == [["Ana", 0, 1, 0, 1, 0, 0]]
 
 
-def test_the_chart_has_the_hours_of_the_readers_clock(service, scope):
-    page(service, UserFactory(), NIGHT)
+def test_the_chart_has_the_hours_of_those_who_were_paged(service, scope):
+    page(service, UserFactory(time_zone="Europe/Berlin"), NIGHT)
     [chart] = [block for block in report_parts.pages(scope) if block.kind == "chart"]
     assert [name for name, count in zip(chart.categories, chart.series[0].values, strict=True) if count] == [
         "03:00"

@@ -61,7 +61,7 @@ STATEMENTS = [
     INSERT INTO alerts_alert (id, created_at, updated_at, integration_id, incident_id, dedup_key, is_current, status,
         title, severity, source, labels, metadata, count, first_fired_at, last_fired_at, resolved_at)
     SELECT {ID.format(at="s.at + interval '1 second' * k", salt="%(run)s || 'alert' || n || '/' || k")}, s.at, s.at,
-        s.integration_id, s.id, s.title || '/' || k || '/' || n / 50, false, 'resolved', s.title, s.severity, 'host-' || n %% 997,
+        s.integration_id, s.id, split_part(s.title, ' on ', 1) || '/' || k, false, 'resolved', s.title, s.severity, 'host-' || n %% 997,
         '{{"cluster": "eu-1"}}', '{{}}', 1 + (n * k) %% 30, s.at, s.at + interval '5 minutes', s.at + interval '10 minutes'
     FROM seeded s CROSS JOIN generate_series(1, %(alerts)s) AS k
     """,
