@@ -175,16 +175,29 @@ def snooze(*, incident_id: UUID, until: datetime, actor: Actor) -> Incident:
 
     Raises SnoozeInThePast, and InvalidTransition once the incident is resolved.
     """
+    incident = lock_one(incident_id)
+    snooze_locked([incident], until=until, actor=actor)
+    return incident
+
+
+def snooze_locked(incidents: list[Incident], *, until: datetime, actor: Actors) -> None:
+    """Snooze incidents whose rows the caller has locked, also those that are snoozed already.
+
+    Raises SnoozeInThePast, and InvalidTransition if one is resolved.
+    """
     now = timezone.now()
     if until <= now:
         raise SnoozeInThePast(field="until")
-    incident = lock_one(incident_id)
-    incident.move_to(Status.SNOOZED, at=now)
-    incident.snoozed_until = until
-    incident.save()
-    timeline.record(incident, Kind.SNOOZED, actor=actor, until=until.astimezone(UTC).isoformat())
-    signals.incidents_snoozed.send(sender=Incident, incidents=[incident], actor=actor)
-    return incident
+    for incident in incidents:
+        incident.move_to(Status.SNOOZED, at=now)
+        incident.snoozed_until, incident.updated_at = until, now
+    if incidents:
+        Incident.objects.bulk_update(incidents, ["status", "snoozed_until", "updated_at"])
+        told = {"until": until.astimezone(UTC).isoformat()}
+        timeline.record_all(
+            timeline.entry(i, Kind.SNOOZED, actor=_of(actor, i), at=now, **told) for i in incidents
+        )
+        signals.incidents_snoozed.send(sender=Incident, incidents=incidents, actor=actor)
 
 
 @transaction.atomic

@@ -1,13 +1,17 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from . import merge_views, views
+from . import merge_views, triage_views, views
 from .reports import views as report_views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="incidents")),
     path("incidents/", views.incident_list, name="incidents"),
     path("incidents/new/", views.open_incident, name="incident-new"),
+    path("incidents/bulk/", triage_views.bulk, name="incidents-bulk"),
+    path("incidents/bulk/merge/", triage_views.bulk_merge, name="incidents-bulk-merge"),
+    path("incidents/filters/", triage_views.save_filter, name="filter-save"),
+    path("incidents/filters/<uuid:pk>/remove/", triage_views.remove_filter, name="filter-remove"),
     path("incidents/<int:number>/", views.incident_page, name="incident"),
     path("incidents/<int:number>/header/", views.header, name="incident-header"),
     path("incidents/<int:number>/timeline/", views.timeline_entries, name="incident-timeline"),

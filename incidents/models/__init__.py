@@ -1,5 +1,6 @@
 """What the incidents app keeps."""
 
+from .filter import SavedFilter
 from .incident import (
     NUMBER_SEQUENCE,
     DoneAction,
@@ -19,6 +20,7 @@ __all__ = [
     "LiveEvent",
     "ReportSchedule",
     "ReportSent",
+    "SavedFilter",
     "TimelineEntry",
     "ToldOnCall",
 ]

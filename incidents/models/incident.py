@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import Case, F, Func, IntegerField, Q, Value, When
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now, Upper
 from django.urls import reverse
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
     from teams.models import User
 
+# How words are searched: their English stems.
+WORDS = "english"
+NOTE = KeyTextTransform("text", "data")
 NUMBER_SEQUENCE = "incidents_incident_number_seq"
 
 
@@ -171,6 +176,7 @@ class Incident(BaseModel):
             ),
             # Django asks icontains as UPPER(title) LIKE UPPER(…).
             GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="incident_title_trigram"),
+            GinIndex(SearchVector("title", config=WORDS), name="incident_title_words"),
         ]
 
     def __str__(self) -> str:
@@ -240,6 +246,14 @@ class TimelineEntry(models.Model):
         indexes = [
             models.Index(F("incident"), F("id").desc(), name="timeline_by_incident"),
             models.Index(fields=["at"], condition=Q(kind__in=REPORTED), name="timeline_reported"),
+            GinIndex(
+                SearchVector(NOTE, config=WORDS), condition=Q(kind=Kind.NOTE), name="timeline_note_words"
+            ),
+            GinIndex(
+                OpClass(Upper(NOTE), name="gin_trgm_ops"),
+                condition=Q(kind=Kind.NOTE),
+                name="timeline_note_trigram",
+            ),
         ]
 
     def __str__(self) -> str:

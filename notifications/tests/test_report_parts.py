@@ -88,7 +88,7 @@ def test_the_chart_has_the_hours_of_those_who_were_paged(service, scope):
     page(service, UserFactory(time_zone="Europe/Berlin"), NIGHT)
     [chart] = [block for block in report_parts.pages(scope) if block.kind == "chart"]
     assert [name for name, count in zip(chart.categories, chart.series[0].values, strict=True) if count] == [
-        "03:00"
+        "04:00"
     ]
 
 
