@@ -199,6 +199,7 @@ class NoteForm(forms.Form):
         max_length=20_000,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "What did you see, what did you do?"}),
         label="Add a note",
+        help_text="Markdown. @name tells somebody of the team.",
     )
 
 

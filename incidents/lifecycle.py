@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from teams.models import Service, User
 
-from . import signals, timeline
+from . import mentions, signals, timeline
 from .enums import Kind, Severity, Status
 from .exceptions import EmptyNote, IncidentMerged, InvalidTransition, SnoozeInThePast
 from .models import Incident, TimelineEntry
@@ -307,8 +307,16 @@ def assign_locked(incident: Incident, *, user: User | None, to: str, actor: Acto
 
 @transaction.atomic
 def add_note(*, incident_id: UUID, text: str, actor: Actor) -> TimelineEntry:
-    """Write a note into the timeline, whatever the status. Raises EmptyNote."""
-    if not text.strip():
+    """Write a note (Markdown) into the timeline, whatever the status; members of the team whom it mentions are told.
+
+    Raises EmptyNote.
+    """
+    text = text.strip()
+    if not text:
         raise EmptyNote(field="text")
     incident = lock_one(incident_id)
-    return timeline.record(incident, Kind.NOTE, actor=actor, text=text.strip())
+    people = mentions.mentioned(text, incident.service.team)
+    told = {"mentions": [str(person) for person in people]} if people else {}
+    entry = timeline.record(incident, Kind.NOTE, actor=actor, text=text, **told)
+    mentions.tell(people, incident, entry)
+    return entry

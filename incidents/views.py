@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from openalert.exceptions import OpenAlertError
 from teams.access import can_respond, teams_to_respond_for
 
-from . import lifecycle, once, parts, queries, search, timeline
+from . import lifecycle, once, parts, queries, search, similar, timeline
 from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse, told, wrong
 from .enums import Severity, Status
 from .forms import SNOOZES, FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm, query_of
@@ -112,6 +112,15 @@ def header(request: HttpRequest, number: int) -> HttpResponse:
 @require_GET
 def timeline_entries(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "incidents/_timeline.html", _story(request, incident_for(request, number)))
+
+
+@login_required
+@require_GET
+def similar_incidents(request: HttpRequest, number: int) -> HttpResponse:
+    """Past incidents like this one; nothing at all where there are none."""
+    incident = incident_for(request, number)
+    found = similar.similar_to(incident, user=request.user)
+    return render(request, "incidents/_similar.html", {"incident": incident, "similar": found})
 
 
 def _header(request: HttpRequest, incident: Incident) -> dict[str, Any]:

@@ -244,7 +244,7 @@ def test_more_than_can_be_shown_is_said(pages, three, monkeypatch):
     assert "found more than 2" in pages.text("manager", f"{reverse('incidents')}?q=Incident")
 
 
-def test_indexes_are_there_for_each_side(cast):
+def test_words_are_looked_up_in_their_indexes(cast):
     """The planner takes them once it may not read the whole tables, which are small here."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -252,12 +252,7 @@ def test_indexes_are_there_for_each_side(cast):
             search.found_ids("restarted node")
         cursor.execute("EXPLAIN " + found[-1]["sql"])
         plan = "\n".join(row[0] for row in cursor.fetchall())
-    for index in (
-        "incident_title_trigram",
-        "incident_title_words",
-        "timeline_note_words",
-        "timeline_note_trigram",
-    ):
+    for index in ("incident_title_words", "timeline_note_words"):
         assert index in plan
 
 
