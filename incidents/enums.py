@@ -70,6 +70,7 @@ class Kind(models.TextChoices):
     UPSTREAM_OPEN = "upstream_open", "Incident of a service that it depends on"
     SEVERITY_CHANGED = "severity_changed", "Severity changed"
     NOTE = "note", "Note"
+    SUMMARY_CHANGED = "summary_changed", "Summary changed"
     REASSIGNED = "reassigned", "Reassigned"
     ESCALATION_STARTED = "escalation_started", "Escalation started"
     REROUTED = "rerouted", "Another policy is in charge"

@@ -194,6 +194,16 @@ class SeverityForm(forms.Form):
     severity = forms.ChoiceField(choices=Severity.choices)
 
 
+class SummaryForm(forms.Form):
+    text = forms.CharField(
+        max_length=5_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 8}),
+        label="What is known by now",
+        help_text="Markdown. Who comes later reads this first. Empty, there is no summary.",
+    )
+
+
 class NoteForm(forms.Form):
     text = forms.CharField(
         max_length=20_000,

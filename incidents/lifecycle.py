@@ -320,3 +320,16 @@ def add_note(*, incident_id: UUID, text: str, actor: Actor) -> TimelineEntry:
     entry = timeline.record(incident, Kind.NOTE, actor=actor, text=text, **told)
     mentions.tell(people, incident, entry)
     return entry
+
+
+@transaction.atomic
+def set_summary(*, incident_id: UUID, text: str, actor: Actor) -> Incident:
+    """Write what is known by now (Markdown; empty: nothing) above the incident, whatever the status. Repeating it changes
+    nothing."""
+    text = text.strip()
+    incident = lock_one(incident_id)
+    if incident.summary != text:
+        incident.summary = text
+        incident.save(update_fields=["summary", "updated_at"])
+        timeline.record(incident, Kind.SUMMARY_CHANGED, actor=actor, text=text)
+    return incident

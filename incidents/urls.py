@@ -23,6 +23,7 @@ urlpatterns = [
     path("incidents/<int:number>/merged/", merge_views.merged, name="incident-merged"),
     path("incidents/<int:number>/similar/", views.similar_incidents, name="incident-similar"),
     path("incidents/<int:number>/snooze/", views.snooze, name="incident-snooze"),
+    path("incidents/<int:number>/summary/", views.summary, name="incident-summary"),
     path("incidents/<int:number>/severity/", views.change_severity, name="incident-severity"),
     path("incidents/<int:number>/notes/", views.add_note, name="incident-note"),
     path("reports/", report_views.reports_page, name="reports"),

@@ -17,7 +17,7 @@ from teams.access import can_respond, teams_to_respond_for
 from . import lifecycle, once, parts, queries, search, similar, timeline
 from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse, told, wrong
 from .enums import Severity, Status
-from .forms import SNOOZES, FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm, query_of
+from .forms import SNOOZES, FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm, SummaryForm, query_of
 from .models import Incident, SavedFilter
 from .timeline import Actor
 
@@ -186,6 +186,24 @@ def snooze(request: HttpRequest, number: int) -> HttpResponse:
         )
         return ask(request, incident, question)
     return act(request, number, lifecycle.snooze, done=f"#{number} snoozed", until=form.end)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def summary(request: HttpRequest, number: int) -> HttpResponse:
+    """GET asks for it, with what it is now."""
+    incident = incident_to_change(request, number)
+    form = SummaryForm(posted(request), initial={"text": incident.summary})
+    if not form.is_valid():
+        explanation = "It stands above the incident, for everybody who looks at it."
+        return ask(request, incident, Question(f"Summary of #{number}", explanation, form, submit="Pin"))
+    return act(
+        request,
+        number,
+        lifecycle.set_summary,
+        done=f"#{number} has its summary",
+        text=form.cleaned_data["text"],
+    )
 
 
 @login_required

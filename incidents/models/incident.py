@@ -62,6 +62,13 @@ class Incident(BaseModel):
     )
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="incidents")
     title = models.CharField(max_length=1024)
+    summary = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        max_length=5_000,
+        help_text="What is known by now, in Markdown: it stands above everything else.",
+    )
     severity = models.CharField(max_length=16, choices=Severity, default=Severity.HIGH)
     status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
     grouping_key = models.CharField(
