@@ -18,10 +18,10 @@ SHORTEST_BAR = 2
 
 # From either end of the index, so that an incident with a million alerts is read no longer than another.
 SPANS = """
-(SELECT a.first_fired_at, NULL::timestamptz, a.count FROM alerts_alert a
+(SELECT a.first_fired_at, NULL::timestamptz FROM alerts_alert a
  WHERE a.incident_id = %s AND a.status = 'firing' ORDER BY a.id DESC LIMIT %s)
 UNION ALL
-(SELECT a.first_fired_at, a.resolved_at, a.count FROM alerts_alert a
+(SELECT a.first_fired_at, a.resolved_at FROM alerts_alert a
  WHERE a.incident_id = %s AND a.status = 'resolved' ORDER BY a.id DESC LIMIT %s)
 """
 
@@ -48,12 +48,12 @@ class Activity:
 
 
 def activity_of(incident: Incident, *, now: datetime | None = None) -> Activity | None:
-    """Of the newest alerts; None when there is nothing to tell that the list does not say: no second alert, no repeat."""
+    """Of the newest alerts; None for a single one, of which the list says as much."""
     now = now or timezone.now()
     rows = sql.fetch(SPANS, [incident.id_text, MOST_READ, incident.id_text, MOST_READ])
-    if sum(count for _, _, count in rows) < 2:
+    if len(rows) < 2:
         return None
-    spans = [(first, max(first, end or now)) for first, end, _ in rows]
+    spans = [(first, max(first, end or now)) for first, end in rows]
     starts_at = min(first for first, _ in spans)
     length = max(max(end for _, end in spans) - starts_at, SHORTEST)
     width = length / COLUMNS

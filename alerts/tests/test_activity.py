@@ -36,13 +36,14 @@ def test_how_many_fired_when(db, clock):
     assert found.ends_at == timezone.now()
 
 
-def test_one_alert_that_came_once_is_no_chart(db, clock):
+def test_a_single_alert_is_no_chart(db, clock):
     incident = IncidentFactory()
     assert activity_of(incident) is None
-    first = alert(incident, IntegrationFactory(service=incident.service), ago=5)
+    integration = IntegrationFactory(service=incident.service)
+    alert(incident, integration, ago=5, count=30)
     assert activity_of(incident) is None
-    type(first).objects.update(count=2)
-    assert activity_of(incident).most == 1
+    alert(incident, integration, ago=5)
+    assert activity_of(incident).most == 2
 
 
 def test_it_ends_with_the_last_alert(db, clock):
