@@ -1,6 +1,7 @@
 """What the escalations app tells in reports: the times when paging reached nobody who answered."""
 
 from collections import Counter
+from uuid import UUID
 
 from django.db.models import Count, QuerySet
 from django.urls import reverse
@@ -21,7 +22,7 @@ def connect() -> None:
 
 
 def failures(scope: Scope) -> list[Block]:
-    by_service: dict[object, Counter[str]] = {}
+    by_service: dict[UUID, Counter[str]] = {}
     totals: Counter[str] = Counter()
     counted = _entries(scope).values_list("incident__service", "kind").annotate(Count("pk")).order_by()
     for service, kind, count in counted:

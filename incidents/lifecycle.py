@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -316,7 +317,7 @@ def add_note(*, incident_id: UUID, text: str, actor: Actor) -> TimelineEntry:
         raise EmptyNote(field="text")
     incident = lock_one(incident_id)
     people = mentions.mentioned(text, incident.service.team)
-    told = {"mentions": [str(person) for person in people]} if people else {}
+    told: dict[str, Any] = {"mentions": [str(person) for person in people]} if people else {}
     entry = timeline.record(incident, Kind.NOTE, actor=actor, text=text, **told)
     mentions.tell(people, incident, entry)
     return entry

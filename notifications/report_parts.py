@@ -150,11 +150,11 @@ def _by_person(people: dict[Any, dict[bool, tuple[int, ...]]]) -> Table:
 
 
 def _by_service(scope: Scope, services: dict[Any, Counter[bool]]) -> Table:
-    rows = [
+    rows: list[list[Any]] = [
         [scope.services[pk].name, scope.services[pk].team.name, found[True], found[False]]
         for pk, found in services.items()
     ]
-    rows.sort(key=lambda row: (-int(row[2]), row[0]))
+    rows.sort(key=lambda row: (-row[2], row[0]))
     numbers = [Column("Pages", is_number=True), Column("Before", is_number=True)]
     return Table("pages-by-service", "Pages by service", [Column("Service"), Column("Team"), *numbers], rows)
 
@@ -163,8 +163,8 @@ def _by_team(scope: Scope, services: dict[Any, Counter[bool]]) -> Table:
     teams: dict[str, Counter[bool]] = {}
     for pk, found in services.items():
         teams.setdefault(scope.services[pk].team.name, Counter()).update(found)
-    rows = [[name, found[True], found[False]] for name, found in teams.items()]
-    rows.sort(key=lambda row: (-int(row[1]), row[0]))
+    rows: list[list[Any]] = [[name, found[True], found[False]] for name, found in teams.items()]
+    rows.sort(key=lambda row: (-row[1], row[0]))
     numbers = [Column("Pages", is_number=True), Column("Before", is_number=True)]
     return Table("pages-by-team", "Pages by team", [Column("Team"), *numbers], rows)
 

@@ -146,7 +146,7 @@ def by_time(scope: Scope) -> ByTime:
     return found
 
 
-def _fetch(statement: str, scope: Scope, **more: object) -> list[tuple[Any, ...]]:
+def _fetch(statement: str, scope: Scope, **more: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, {**scope.parameters, **more})
         return cursor.fetchall()

@@ -7,7 +7,7 @@ that dies in between costs that report and never doubles it. "Send now" asks no 
 
 import smtplib
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,7 @@ from teams.enums import Role
 from teams.models import Membership, Service
 
 from . import parts
-from .blocks import Block, Figures, Table, tables_of
+from .blocks import Block, Figure, Figures, Table, tables_of
 from .scope import Scope
 
 ROLES = {
@@ -114,7 +114,7 @@ def _schedules() -> QuerySet[ReportSchedule]:
     return ReportSchedule.objects.select_related("team", "task__crontab")
 
 
-def _claim(schedule: ReportSchedule, address: str, day: object) -> ReportSent | None:
+def _claim(schedule: ReportSchedule, address: str, day: date) -> ReportSent | None:
     try:
         with transaction.atomic():
             return ReportSent.objects.create(schedule=schedule, address=address, day=day)
@@ -164,13 +164,13 @@ def _message(schedule: ReportSchedule) -> tuple[str, str, str]:
             incidents.filter(merged_into=None)
             .with_severity_rank()
             .select_related("service", "first_acknowledged_by")
-            .order_by("severity_rank", "-opened_at")[: MOST_INCIDENTS + 1]
+            .order_by("severity_rank", "-opened_at")[: MOST_INCIDENTS + 1]  # type: ignore[misc]
         ),
         "most": MOST_INCIDENTS,
         "unresolved": unresolved.count(),
         "site": settings.SITE_URL,
         "address": f"{settings.SITE_URL}{reverse('reports')}?"
-        + urlencode({"period": days, "team": schedule.team_id}),
+        + urlencode({"period": days, "team": str(schedule.team_id)}),
     }
     with timezone.override(scope.zone):
         subject = f"{schedule}: {_headline(sections)}"
@@ -179,15 +179,15 @@ def _message(schedule: ReportSchedule) -> tuple[str, str, str]:
     return subject, text, html
 
 
-def _headline(sections: Iterable[tuple[str, tuple[list[object], list[Table]]]]) -> str:
+def _headline(sections: Iterable[tuple[str, tuple[list[Figure], list[Table]]]]) -> str:
     """The first figures of the first section: “3 incidents”."""
     for _, (figures, _) in sections:
         if figures:
-            return f"{figures[0].text} {str(figures[0].label).lower()}"  # type: ignore[attr-defined]
+            return f"{figures[0].text} {figures[0].label.lower()}"
     return "nothing to tell"
 
 
-def _shown(blocks: Iterable[Block]) -> tuple[list[object], list[Table]]:
+def _shown(blocks: Iterable[Block]) -> tuple[list[Figure], list[Table]]:
     """The figures, and those tables that have something in them, cut short. What stands behind charts is for the page."""
     blocks = list(blocks)
     figures = [figure for block in blocks if isinstance(block, Figures) for figure in block.figures]
