@@ -170,7 +170,7 @@ def _message(schedule: ReportSchedule) -> tuple[str, str, str]:
         "unresolved": unresolved.count(),
         "site": settings.SITE_URL,
         "address": f"{settings.SITE_URL}{reverse('reports')}?"
-        + urlencode({"period": days, "team": str(schedule.team_id)}),
+        + urlencode({"period": str(days), "team": str(schedule.team_id)}),
     }
     with timezone.override(scope.zone):
         subject = f"{schedule}: {_headline(sections)}"
