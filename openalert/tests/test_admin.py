@@ -22,8 +22,9 @@ from escalations.tests.factories import (
     RunFactory,
     StepFactory,
 )
-from incidents.enums import Status
+from incidents.enums import ReportKind, Status
 from incidents.models import Incident
+from incidents.reports import schedules
 from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
 from notifications.models import MailboxMessage
 from notifications.tests.factories import (
@@ -72,6 +73,7 @@ MAKERS = {
     "teams_handovernote": HandOverNoteFactory,
     "teams_calendarfeed": CalendarFeedFactory,
     "teams_notice": NoticeFactory,
+    "incidents_reportschedule": lambda: schedules.add(TeamFactory(), ReportKind.DAILY),
     "incidents_incident": IncidentFactory,
     "incidents_timelineentry": TimelineEntryFactory,
     "alerts_integration": IntegrationFactory,
