@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 DRILL_ARGS ?= --runs 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live clean-data
+.PHONY: help run test lint drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-schedules  who is on call: a year of one schedule, now in 1,000"
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
 	@echo "make bench-live     live rooms beside Socket.IO: 1,000 clients, 200 events a second (BENCH_ARGS=--servers)"
+	@echo "make bench-pages    reports and pages of incidents on a lot of data (fill it first: manage.py seed_big)"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
 run: $(STAMP)
@@ -57,6 +58,9 @@ bench-growth: $(STAMP)
 
 bench-live: $(STAMP)
 	$(VENV)/bin/python bench/live.py $(BENCH_ARGS)
+
+bench-pages: $(STAMP)
+	$(VENV)/bin/python bench/pages.py $(BENCH_ARGS)
 
 # Stop OpenAlert first. What root's servers keep elsewhere is removed by the next start.
 clean-data:

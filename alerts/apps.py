@@ -5,7 +5,8 @@ class AlertsConfig(AppConfig):
     name = "alerts"
 
     def ready(self) -> None:
-        from . import incident_parts, receivers
+        from . import incident_parts, receivers, report_parts
 
         receivers.connect()
         incident_parts.connect()
+        report_parts.connect()

@@ -14,6 +14,7 @@ from incidents.models import Incident
 from teams.access import teams_to_respond_for
 
 from . import upstream
+from .activity import activity_of
 from .counts import counts_of
 from .edits import additions_of, labels_of, tags_of
 from .enums import AlertStatus, Source
@@ -54,6 +55,7 @@ def incident_alerts(request: HttpRequest, number: int) -> HttpResponse:
             "counts": counts_of([incident.pk])[incident.pk],
             "most": MOST_SHOWN,
             "incident": incident,
+            "activity": activity_of(incident),
             "downstream": _downstream(incident, shown),
         },
     )

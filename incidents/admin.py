@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
 
 from openalert.admin_tools import RecordAdmin, RecordInline
 from openalert.exceptions import OpenAlertError
 
 from . import lifecycle, timeline
-from .models import Incident, TimelineEntry
+from .models import Incident, ReportSchedule, ReportSent, TimelineEntry
+from .reports import mail
 from .timeline import Actor
 
 
@@ -85,3 +88,59 @@ class TimelineEntryAdmin(RecordAdmin):
     @admin.display(description="what happened")
     def what(self, entry: TimelineEntry) -> str:
         return timeline.sentence(entry)
+
+
+class ReportSentInline(RecordInline):
+    model = ReportSent
+    fields = ("day", "address", "sent_at", "failure")
+    readonly_fields = fields
+    show_change_link = False
+    max_num = 0
+
+
+@admin.register(ReportSchedule)
+class ReportScheduleAdmin(admin.ModelAdmin):
+    """Who gets a report; its periodic task, one click away, says when."""
+
+    list_display = ("team", "kind", "recipients", "is_on", "when")
+    list_filter = ("kind", "team")
+    list_select_related = ("team", "task__crontab")
+    fields = ("team", "kind", "recipients", "addresses", "when")
+    readonly_fields = ("team", "kind", "when")
+    inlines = (ReportSentInline,)
+    actions = ("send_now",)
+    change_form_template = "admin/incidents/reportschedule/change_form.html"
+
+    @admin.display(boolean=True, description="on")
+    def is_on(self, schedule: ReportSchedule) -> bool:
+        return schedule.task.enabled
+
+    @admin.display(description="when")
+    def when(self, schedule: ReportSchedule) -> str:
+        address = reverse("admin:django_celery_beat_periodictask_change", args=[schedule.task_id])
+        return format_html('<a href="{}">{}</a>', address, schedule.task.crontab or schedule.task)
+
+    @admin.action(description="Send now", permissions=["change"])
+    def send_now(self, request: HttpRequest, queryset: QuerySet[ReportSchedule]) -> None:
+        for schedule in queryset:
+            self._send(request, schedule)
+
+    def response_change(self, request: HttpRequest, obj: ReportSchedule) -> HttpResponseRedirect:
+        if "_send" in request.POST:
+            self._send(request, obj)
+            return HttpResponseRedirect(request.path)
+        return super().response_change(request, obj)
+
+    def _send(self, request: HttpRequest, schedule: ReportSchedule) -> None:
+        try:
+            count = mail.send_now(schedule)
+        except OpenAlertError as error:
+            self.message_user(request, error.detail, messages.ERROR)
+        else:
+            self.message_user(request, f"{schedule}: sent to {count}.", messages.SUCCESS)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # every team has both; see incidents.reports.schedules
+
+    def has_delete_permission(self, request: HttpRequest, obj: ReportSchedule | None = None) -> bool:
+        return False

@@ -6,6 +6,8 @@ class IncidentsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import receivers, vitals
+        from .reports import sections
 
         receivers.connect()
         vitals.connect()
+        sections.connect()

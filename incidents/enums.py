@@ -70,6 +70,7 @@ class Kind(models.TextChoices):
     UPSTREAM_OPEN = "upstream_open", "Incident of a service that it depends on"
     SEVERITY_CHANGED = "severity_changed", "Severity changed"
     NOTE = "note", "Note"
+    SUMMARY_CHANGED = "summary_changed", "Summary changed"
     REASSIGNED = "reassigned", "Reassigned"
     ESCALATION_STARTED = "escalation_started", "Escalation started"
     REROUTED = "rerouted", "Another policy is in charge"
@@ -80,3 +81,21 @@ class Kind(models.TextChoices):
     NOBODY_TO_PAGE = "nobody_to_page", "Nobody to page"
     PAGE_SENT = "page_sent", "Page sent"
     PAGE_FAILED = "page_failed", "Page failed"
+
+
+class ReportKind(models.TextChoices):
+    """What a mailed report covers, up to the minute at which it is made."""
+
+    DAILY = "daily", "Daily report"
+    WEEKLY = "weekly", "Weekly report"
+
+    @property
+    def days(self) -> int:
+        return 1 if self == ReportKind.DAILY else 7
+
+
+class Recipients(models.TextChoices):
+    MANAGERS = "managers", "The team's managers"
+    RESPONDERS = "responders", "The team's managers and responders"
+    EVERYBODY = "everybody", "All of the team"
+    NOBODY = "nobody", "Only the addresses below"

@@ -53,3 +53,15 @@ class EmptyNote(OpenAlertError):
 class BadIdempotencyKey(OpenAlertError):
     code = "bad_idempotency_key"
     detail = "The header Idempotency-Key has to be a UUID."
+
+
+class NobodyGetsReport(OpenAlertError):
+    code = "nobody_gets_report"
+    detail = "Nobody gets this report: the team has no such members, and no addresses are written down."
+
+
+class ReportNotSent(OpenAlertError):
+    """The mail server did not take a report. Trying again may help."""
+
+    code = "report_not_sent"
+    status = 502

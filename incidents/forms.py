@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.http import urlencode
 
 from teams.access import teams_to_respond_for
 from teams.models import Service, Team, User
@@ -13,7 +14,9 @@ from teams.models import Service, Team, User
 from .enums import Severity, Status
 from .exceptions import SnoozeInThePast
 from .models import Incident
-from .queries import ALL, LARGEST_NUMBER, UNRESOLVED, IncidentFilter
+from .queries import ALL, UNRESOLVED, IncidentFilter
+from .search import LARGEST_NUMBER
+from .triage import MOST_AT_ONCE
 
 STATES = [(UNRESOLVED, "Unresolved"), *Status.choices, (ALL, "All")]
 PERIODS = [("", "Any time"), ("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days")]
@@ -48,6 +51,105 @@ class FilterForm(forms.Form):
             days=int(given["days"]) if given.get("days") else None,
             text=given.get("q", "").strip(),
         )
+
+    def kept(self) -> list[tuple[str, str]]:
+        """What of the address is a filter, by field and value; for a form that was cleaned."""
+        given = self.cleaned_data
+        pairs: list[tuple[str, str]] = []
+        if (state := given.get("state")) and state != UNRESOLVED:
+            pairs.append(("state", state))
+        if text := given.get("q", "").strip():
+            pairs.append(("q", text))
+        pairs += [("severity", value) for value in sorted(given.get("severity", []))]
+        pairs += [(name, str(given[name].pk)) for name in ("team", "service") if given.get(name)]
+        if given.get("days"):
+            pairs.append(("days", given["days"]))
+        if given.get("mine"):
+            pairs.append(("mine", "1"))
+        return pairs
+
+
+def query_of(form: FilterForm) -> str:
+    """The filter as the query string that saved filters are compared by; for a form that was cleaned."""
+    return urlencode(form.kept())
+
+
+class NumbersField(forms.TypedMultipleChoiceField):
+    """Numbers of incidents, whatever there is of them."""
+
+    def __init__(self) -> None:
+        super().__init__(coerce=int, error_messages={"required": "Choose some incidents first."})
+
+    def valid_value(self, value: str) -> bool:
+        return value.isdecimal() and int(value) <= LARGEST_NUMBER
+
+
+SNOOZES = [(15, "15 minutes"), (60, "1 hour"), (240, "4 hours")]
+BULK_ACTIONS = ["acknowledge", "resolve", "snooze-tomorrow", *(f"snooze-{minutes}" for minutes, _ in SNOOZES)]
+
+
+class BulkForm(forms.Form):
+    """Which incidents, and what becomes of them: an action, or `snooze-` and for how long."""
+
+    action = forms.ChoiceField(
+        choices=[(name, name) for name in BULK_ACTIONS],
+        error_messages={"required": "Say what to do with them."},
+    )
+    number = NumbersField()
+
+    def __init__(self, data: QueryDict, *, is_merge: bool = False) -> None:
+        super().__init__(data)
+        if is_merge:
+            del self.fields["action"]
+
+    @property
+    def snoozed_until(self) -> datetime | None:
+        """For a valid form: when the snooze ends, if it is one."""
+        action, _, length = self.cleaned_data["action"].partition("-")
+        if action != "snooze":
+            return None
+        now = timezone.now()
+        return tomorrow_morning(now) if length == "tomorrow" else now + timedelta(minutes=int(length))
+
+    def clean_number(self) -> list[int]:
+        numbers: list[int] = self.cleaned_data["number"]
+        if len(numbers) > MOST_AT_ONCE:
+            raise forms.ValidationError(f"Choose {MOST_AT_ONCE} incidents at most.")
+        return numbers
+
+
+class BulkMergeForm(forms.Form):
+    """In which of the chosen incidents the others go on."""
+
+    into = forms.TypedChoiceField(
+        coerce=int, error_messages={"required": "Choose the incident in which they go on."}
+    )
+
+    def __init__(self, data: QueryDict | None, *, incidents: list[Incident]) -> None:
+        super().__init__(data)
+        self._incidents = {incident.number: incident for incident in incidents}
+        self.fields["into"].choices = [(number, str(number)) for number in self._incidents]
+
+    @property
+    def target(self) -> Incident:
+        """For a valid form."""
+        return self._incidents[self.cleaned_data["into"]]
+
+
+class SavedFilterForm(forms.Form):
+    name = forms.CharField(max_length=60, label="Name")
+    share_with = forms.ModelChoiceField(
+        Team.objects.none(), required=False, empty_label="Only me", label="Who sees it"
+    )
+
+    def __init__(self, data: QueryDict | None, *, user: User) -> None:
+        super().__init__(data)
+        self.fields["share_with"].queryset = teams_to_respond_for(user)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        given["team"] = given.get("share_with")
+        return given
 
 
 class OpenForm(forms.Form):
@@ -92,11 +194,22 @@ class SeverityForm(forms.Form):
     severity = forms.ChoiceField(choices=Severity.choices)
 
 
+class SummaryForm(forms.Form):
+    text = forms.CharField(
+        max_length=5_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 8}),
+        label="What is known by now",
+        help_text="Markdown. Who comes later reads this first. Empty, there is no summary.",
+    )
+
+
 class NoteForm(forms.Form):
     text = forms.CharField(
         max_length=20_000,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "What did you see, what did you do?"}),
         label="Add a note",
+        help_text="Markdown. @name tells somebody of the team.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from teams.models import Service, User
 
-from . import signals, timeline
+from . import mentions, signals, timeline
 from .enums import Kind, Severity, Status
 from .exceptions import EmptyNote, IncidentMerged, InvalidTransition, SnoozeInThePast
 from .models import Incident, TimelineEntry
@@ -124,7 +125,8 @@ def acknowledge_locked(incidents: list[Incident], *, actor: Actors) -> None:
         incident.updated_at = now
     if changed:
         fields = ["status", "snoozed_until", "acknowledged_at", "acknowledged_by", "assigned_to"]
-        Incident.objects.bulk_update(changed, [*fields, "updated_at"])
+        first = ["first_acknowledged_at", "first_acknowledged_by"]
+        Incident.objects.bulk_update(changed, [*fields, *first, "updated_at"])
         timeline.record_all(
             timeline.entry(i, Kind.ACKNOWLEDGED, actor=_of(actor, i), at=now) for i in changed
         )
@@ -174,16 +176,29 @@ def snooze(*, incident_id: UUID, until: datetime, actor: Actor) -> Incident:
 
     Raises SnoozeInThePast, and InvalidTransition once the incident is resolved.
     """
+    incident = lock_one(incident_id)
+    snooze_locked([incident], until=until, actor=actor)
+    return incident
+
+
+def snooze_locked(incidents: list[Incident], *, until: datetime, actor: Actors) -> None:
+    """Snooze incidents whose rows the caller has locked, also those that are snoozed already.
+
+    Raises SnoozeInThePast, and InvalidTransition if one is resolved.
+    """
     now = timezone.now()
     if until <= now:
         raise SnoozeInThePast(field="until")
-    incident = lock_one(incident_id)
-    incident.move_to(Status.SNOOZED, at=now)
-    incident.snoozed_until = until
-    incident.save()
-    timeline.record(incident, Kind.SNOOZED, actor=actor, until=until.astimezone(UTC).isoformat())
-    signals.incidents_snoozed.send(sender=Incident, incidents=[incident], actor=actor)
-    return incident
+    for incident in incidents:
+        incident.move_to(Status.SNOOZED, at=now)
+        incident.snoozed_until, incident.updated_at = until, now
+    if incidents:
+        Incident.objects.bulk_update(incidents, ["status", "snoozed_until", "updated_at"])
+        told = {"until": until.astimezone(UTC).isoformat()}
+        timeline.record_all(
+            timeline.entry(i, Kind.SNOOZED, actor=_of(actor, i), at=now, **told) for i in incidents
+        )
+        signals.incidents_snoozed.send(sender=Incident, incidents=incidents, actor=actor)
 
 
 @transaction.atomic
@@ -293,8 +308,29 @@ def assign_locked(incident: Incident, *, user: User | None, to: str, actor: Acto
 
 @transaction.atomic
 def add_note(*, incident_id: UUID, text: str, actor: Actor) -> TimelineEntry:
-    """Write a note into the timeline, whatever the status. Raises EmptyNote."""
-    if not text.strip():
+    """Write a note (Markdown) into the timeline, whatever the status; members of the team whom it mentions are told.
+
+    Raises EmptyNote.
+    """
+    text = text.strip()
+    if not text:
         raise EmptyNote(field="text")
     incident = lock_one(incident_id)
-    return timeline.record(incident, Kind.NOTE, actor=actor, text=text.strip())
+    people = mentions.mentioned(text, incident.service.team)
+    told: dict[str, Any] = {"mentions": [str(person) for person in people]} if people else {}
+    entry = timeline.record(incident, Kind.NOTE, actor=actor, text=text, **told)
+    mentions.tell(people, incident, entry)
+    return entry
+
+
+@transaction.atomic
+def set_summary(*, incident_id: UUID, text: str, actor: Actor) -> Incident:
+    """Write what is known by now (Markdown; empty: nothing) above the incident, whatever the status. Repeating it changes
+    nothing."""
+    text = text.strip()
+    incident = lock_one(incident_id)
+    if incident.summary != text:
+        incident.summary = text
+        incident.save(update_fields=["summary", "updated_at"])
+        timeline.record(incident, Kind.SUMMARY_CHANGED, actor=actor, text=text)
+    return incident

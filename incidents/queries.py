@@ -2,20 +2,22 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, IntegerField, Q, Value, When
+from django.db.models import Case, Count, IntegerField, Value, When
 from django.utils import timezone
 
 from teams.access import teams_to_respond_for
 from teams.models import User
 
-from . import parts
 from .enums import Severity, Status
 from .models import Incident, IncidentQuerySet
+from .search import found_ids
 
 UNRESOLVED, ALL = "unresolved", "all"
-LARGEST_NUMBER = 2**63 - 1
+UNRESOLVED_STATUSES = [Status.OPEN, Status.ACKNOWLEDGED, Status.SNOOZED]
 
 # What wants an answer stands first.
 STATUS_ORDER = Case(
@@ -39,6 +41,18 @@ class IncidentFilter:
     days: int | None = None
     text: str = ""
 
+    @cached_property
+    def found(self) -> list[UUID]:
+        """What the text leads to: looked up once, for the list and for what is counted of it."""
+        return found_ids(self.text)
+
+    def but(self, **changes: Any) -> "IncidentFilter":
+        """The same but for the changes; what its text leads to is not looked up again."""
+        other = replace(self, **changes)
+        if self.text and other.text == self.text:
+            other.__dict__["found"] = self.found
+        return other
+
 
 def incidents_for_list(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
     """The incidents that `user` may see and the filter lets through.
@@ -52,19 +66,35 @@ def incidents_for_list(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
     return incidents.with_severity_rank().order_by(STATUS_ORDER, "severity_rank", "-opened_at", "-pk")
 
 
-def counts_by_state(user: User, wanted: IncidentFilter) -> dict[str, int]:
-    """How many unresolved incidents the filter lets through, whatever its state: altogether and by status."""
-    statuses = [Status.OPEN, Status.ACKNOWLEDGED, Status.SNOOZED]
-    return _narrowed(user, replace(wanted, state=UNRESOLVED)).aggregate(
-        unresolved=Count("pk"), **{status: Count("pk", filter=Q(status=status)) for status in statuses}
-    )
+@dataclass(frozen=True)
+class Counts:
+    """Of unresolved incidents: altogether, by status whatever the severity, by severity within the state."""
+
+    unresolved: int
+    by_status: dict[Status, int]
+    by_severity: dict[Severity, int]
+
+
+def counts_of(user: User, wanted: IncidentFilter) -> Counts:
+    """How many unresolved incidents the filter lets through: by status whatever its state, and by severity whatever its
+    severities. One query."""
+    incidents = _narrowed(user, wanted.but(state=UNRESOLVED, severities=[]))
+    counted = incidents.values_list("status", "severity").annotate(Count("pk")).order_by()
+    by_status = dict.fromkeys(UNRESOLVED_STATUSES, 0)
+    by_severity = dict.fromkeys(Severity, 0)
+    for status, severity, count in counted:
+        if not wanted.severities or severity in wanted.severities:
+            by_status[Status(status)] += count
+        if wanted.state in (UNRESOLVED, ALL, status):
+            by_severity[Severity(severity)] += count
+    return Counts(sum(by_status.values()), by_status, by_severity)
 
 
 def merge_targets(user: User, source: Incident, text: str = "") -> IncidentQuerySet:
     """Unresolved incidents into which `user` may merge `source`, those of its service first, then the newest."""
     incidents = Incident.objects.unresolved().filter(service__team__in=teams_to_respond_for(user))
     if text:
-        incidents = incidents.filter(_says(text))
+        incidents = incidents.filter(pk__in=found_ids(text))
     is_near = Case(When(service=source.service_id, then=Value(0)), default=Value(1))
     return (
         incidents.exclude(pk=source.pk).select_related("service__team").order_by(is_near, "-opened_at", "-pk")
@@ -93,15 +123,4 @@ def _narrowed(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
         incidents = incidents.filter(assigned_to=user)
     if wanted.days:
         incidents = incidents.filter(opened_at__gte=timezone.now() - timedelta(days=wanted.days))
-    return incidents.filter(_says(wanted.text)) if wanted.text else incidents
-
-
-def _says(text: str) -> Q:
-    number = text.removeprefix("#")
-    if number.isdecimal() and int(number) <= LARGEST_NUMBER:
-        found = Incident.objects.filter(Q(number=int(number)) | Q(title__icontains=text))
-    else:
-        found = Incident.objects.filter(title__icontains=text)
-    # A union, not an OR: each side has a trigram index of its own to use.
-    ids = found.order_by().values("pk").union(*(search(text) for search in parts.searches), all=True)
-    return Q(pk__in=ids)
+    return incidents.filter(pk__in=wanted.found) if wanted.text else incidents

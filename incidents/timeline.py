@@ -197,7 +197,12 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.MERGED: lambda who, data: f"{who} merged {_numbers(data)} into it",
     Kind.UPSTREAM_OPEN: _upstream,
     Kind.SEVERITY_CHANGED: _severity,
-    Kind.NOTE: lambda who, data: f"{who} wrote a note",
+    Kind.NOTE: lambda who, data: (
+        f"{who} wrote a note" + (f" for {listed(data['mentions'])}" if data.get("mentions") else "")
+    ),
+    Kind.SUMMARY_CHANGED: lambda who, data: (
+        f"{who} pinned a summary" if data.get("text") else f"{who} took the summary away"
+    ),
     Kind.REASSIGNED: lambda who, data: f"{who} reassigned it to {data['to']}",
     Kind.ESCALATION_STARTED: lambda who, data: f"Escalation started: {data['policy']}",
     Kind.REROUTED: lambda who, data: (

@@ -14,11 +14,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from openalert.exceptions import OpenAlertError
 from teams.access import can_respond, teams_to_respond_for
 
-from . import lifecycle, once, parts, queries, timeline
+from . import lifecycle, once, parts, queries, search, similar, timeline
 from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse, told, wrong
 from .enums import Severity, Status
-from .forms import FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm
-from .models import Incident
+from .forms import SNOOZES, FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm, SummaryForm, query_of
+from .models import Incident, SavedFilter
 from .timeline import Actor
 
 PAGE_SIZE = 50
@@ -38,15 +38,14 @@ def incident_list(request: HttpRequest) -> HttpResponse:
     found = queries.incidents_for_list(request.user, wanted)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     notes = parts.notes_for(page)
-    counts = queries.counts_by_state(request.user, wanted)
+    counts = queries.counts_of(request.user, wanted)
     tabs = [
-        (queries.UNRESOLVED, "Unresolved", counts["unresolved"]),
-        (Status.OPEN, "Open", counts["open"]),
-        (Status.ACKNOWLEDGED, "Acknowledged", counts["acknowledged"]),
-        (Status.SNOOZED, "Snoozed", counts["snoozed"]),
+        (queries.UNRESOLVED, "Unresolved", counts.unresolved),
+        *((status, status.label, counts.by_status[status]) for status in queries.UNRESOLVED_STATUSES),
         (Status.RESOLVED, "Resolved", None),
         (queries.ALL, "All", None),
     ]
+    query = query_of(form)
     return render(
         request,
         "incidents/list.html",
@@ -56,6 +55,19 @@ def incident_list(request: HttpRequest) -> HttpResponse:
             "page": page,
             "rows": [(incident, notes[incident.pk]) for incident in page],
             "tabs": tabs,
+            "by_severity": [
+                (severity, count, severity in wanted.severities)
+                for severity, count in counts.by_severity.items()
+                if count or severity in wanted.severities
+            ],
+            "saved": [
+                (saved, saved.query == query)
+                for saved in SavedFilter.objects.visible_to(request.user).select_related("user", "team")
+            ],
+            "query": query,
+            "is_cut": bool(wanted.text) and len(wanted.found) == search.MOST_FOUND,
+            "most_found": search.MOST_FOUND,
+            "snoozes": SNOOZES,
             "severities": Severity,
             "my_teams": set(teams_to_respond_for(request.user)),
             "first_alert": FIRST_ALERT,
@@ -102,12 +114,21 @@ def timeline_entries(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "incidents/_timeline.html", _story(request, incident_for(request, number)))
 
 
+@login_required
+@require_GET
+def similar_incidents(request: HttpRequest, number: int) -> HttpResponse:
+    """Past incidents like this one; nothing at all where there are none."""
+    incident = incident_for(request, number)
+    found = similar.similar_to(incident, user=request.user)
+    return render(request, "incidents/_similar.html", {"incident": incident, "similar": found})
+
+
 def _header(request: HttpRequest, incident: Incident) -> dict[str, Any]:
     return {
         "incident": incident,
         "may_respond": can_respond(request.user, incident.service.team),
         "severities": Severity,
-        "snoozes": [(15, "15 minutes"), (60, "1 hour"), (240, "4 hours")],
+        "snoozes": SNOOZES,
     }
 
 
@@ -165,6 +186,24 @@ def snooze(request: HttpRequest, number: int) -> HttpResponse:
         )
         return ask(request, incident, question)
     return act(request, number, lifecycle.snooze, done=f"#{number} snoozed", until=form.end)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def summary(request: HttpRequest, number: int) -> HttpResponse:
+    """GET asks for it, with what it is now."""
+    incident = incident_to_change(request, number)
+    form = SummaryForm(posted(request), initial={"text": incident.summary})
+    if not form.is_valid():
+        explanation = "It stands above the incident, for everybody who looks at it."
+        return ask(request, incident, Question(f"Summary of #{number}", explanation, form, submit="Pin"))
+    return act(
+        request,
+        number,
+        lifecycle.set_summary,
+        done=f"#{number} has its summary",
+        text=form.cleaned_data["text"],
+    )
 
 
 @login_required

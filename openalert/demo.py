@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -26,6 +27,7 @@ from incidents.timeline import Actor
 from notifications.contacts import ensure_default_methods
 from notifications.enums import AttemptStatus, Channel, NotificationStatus
 from notifications.models import ContactMethod, DeliveryAttempt, Notification
+from openalert.ids import uuid7_floor
 from teams.enums import Role, Rotation
 from teams.models import Layer, Membership, Override, Participant, Schedule, Service, Team, User
 
@@ -373,12 +375,16 @@ class _Demo:
             last_alert_at=at,
             acknowledged_at=acknowledged_at,
             acknowledged_by=answerer,
+            first_acknowledged_at=acknowledged_at,
+            first_acknowledged_by=answerer,
             assigned_to=answerer,
             resolved_at=resolved_at if resolved else None,
             resolved_by=answerer if resolved else None,
         )
         count = self.random.randint(1, 40)
         Alert.objects.create(
+            # As if it had come in then: ids are in the order of time.
+            id=UUID(int=int(uuid7_floor(at), 16) | self.random.getrandbits(60)),
             integration=integration,
             incident=incident,
             dedup_key=f"demo-{incident.pk}",

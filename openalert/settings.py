@@ -150,6 +150,8 @@ CELERY_TASK_DEFAULT_QUEUE = "openalert"
 CELERY_TASK_ROUTES = {
     "notifications.tasks.deliver": {"queue": "delivery"},
     "teams.tasks.*": {"queue": "delivery"},
+    "incidents.tasks.send_report": {"queue": "delivery"},
+    "incidents.tasks.tend_reports": {"queue": "delivery"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = environment.worker_concurrency
@@ -261,6 +263,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "teams.tasks.look_ahead",
         "schedule": timedelta(hours=6),
         "options": {"expires": 3600},
+    },
+    "reports": {
+        "task": "incidents.tasks.tend_reports",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 240},
     },
     "outbox sweep": {
         "task": "notifications.tasks.sweep",

@@ -67,6 +67,7 @@ class Command(BaseCommand):
         return {
             "incidents": reverse("incidents"),
             "incident": incident.get_absolute_url(),
+            "reports": f"{reverse('reports')}?period=30",
             "services": reverse("services"),
             "service": reverse("service", args=[incident.service_id]),
             "on-call": reverse("on-call"),

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import Case, F, Func, IntegerField, Q, Value, When
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now, Upper
 from django.urls import reverse
 
+from incidents.enums import SEVERITIES, TRANSITIONS, ActorKind, Kind, Severity, Status
+from incidents.exceptions import InvalidTransition
 from openalert.base import BaseModel
 from teams.models import Service, Team
-
-from .enums import SEVERITIES, TRANSITIONS, ActorKind, Kind, Severity, Status
-from .exceptions import InvalidTransition
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from teams.models import User
 
+# How words are searched: their English stems.
+WORDS = "english"
+NOTE = KeyTextTransform("text", "data")
 NUMBER_SEQUENCE = "incidents_incident_number_seq"
 
 
@@ -58,6 +62,13 @@ class Incident(BaseModel):
     )
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="incidents")
     title = models.CharField(max_length=1024)
+    summary = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        max_length=5_000,
+        help_text="What is known by now, in Markdown: it stands above everything else.",
+    )
     severity = models.CharField(max_length=16, choices=Severity, default=Severity.HIGH)
     status = models.CharField(max_length=16, choices=Status, default=Status.OPEN)
     grouping_key = models.CharField(
@@ -73,6 +84,17 @@ class Incident(BaseModel):
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    # Unlike the two above it stays, whatever comes after: this is what reports reckon with.
+    first_acknowledged_at = models.DateTimeField(null=True, blank=True, editable=False)
+    first_acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        db_index=False,
+        related_name="+",
     )
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -145,8 +167,23 @@ class Incident(BaseModel):
                 condition=Q(merged_into__isnull=False),
                 name="incident_merged_group",
             ),
+            # Lists of all incidents, and reports: these read nothing but the index.
+            models.Index(
+                fields=["-opened_at", "-id"],
+                include=[
+                    "service",
+                    "severity",
+                    "status",
+                    "first_acknowledged_at",
+                    "first_acknowledged_by",
+                    "resolved_at",
+                    "merged_into",
+                ],
+                name="incident_reported",
+            ),
             # Django asks icontains as UPPER(title) LIKE UPPER(…).
             GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="incident_title_trigram"),
+            GinIndex(SearchVector("title", config=WORDS), name="incident_title_words"),
         ]
 
     def __str__(self) -> str:
@@ -179,8 +216,14 @@ class Incident(BaseModel):
         self.resolved_at, self.resolved_by = (at, by) if status == Status.RESOLVED else (None, None)
         if status == Status.ACKNOWLEDGED:
             self.acknowledged_at, self.acknowledged_by = at, by
+            if self.first_acknowledged_at is None:
+                self.first_acknowledged_at, self.first_acknowledged_by = at, by
         elif status == Status.OPEN:
             self.acknowledged_at, self.acknowledged_by = None, None
+
+
+# Few of all; reports look for them.
+REPORTED = [Kind.ESCALATION_EXHAUSTED, Kind.NOBODY_TO_PAGE, Kind.PAGE_FAILED, Kind.FLAPPING]
 
 
 class TimelineEntry(models.Model):
@@ -207,7 +250,18 @@ class TimelineEntry(models.Model):
                 condition=Q(actor_kind__in=ActorKind.values), name="timeline_actor_kind_known"
             ),
         ]
-        indexes = [models.Index(F("incident"), F("id").desc(), name="timeline_by_incident")]
+        indexes = [
+            models.Index(F("incident"), F("id").desc(), name="timeline_by_incident"),
+            models.Index(fields=["at"], condition=Q(kind__in=REPORTED), name="timeline_reported"),
+            GinIndex(
+                SearchVector(NOTE, config=WORDS), condition=Q(kind=Kind.NOTE), name="timeline_note_words"
+            ),
+            GinIndex(
+                OpClass(Upper(NOTE), name="gin_trgm_ops"),
+                condition=Q(kind=Kind.NOTE),
+                name="timeline_note_trigram",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.actor_name or self.get_actor_kind_display()})"

@@ -1,0 +1,44 @@
+"""Finding incidents by words: in titles, in notes, and in what higher apps know of them (parts.searches).
+
+Words are found by their stems (“restarted” finds “restarting”), in any order, with websearch's quotes, minus and OR; and
+whatever stands in the text as it was typed, also inside a word (“eu-1-work”), by trigrams.
+"""
+
+from uuid import UUID
+
+from django.contrib.postgres.search import SearchQuery, SearchVector
+from django.db.models import Q
+from django.db.models.functions import Upper
+
+from . import parts
+from .enums import Kind
+from .models import Incident, TimelineEntry
+from .models.incident import NOTE, WORDS
+
+LARGEST_NUMBER = 2**63 - 1
+MOST_FOUND = 2_000
+
+
+def found_ids(text: str) -> list[UUID]:
+    """The newest MOST_FOUND incidents that the text leads to, whoever may see them. One query."""
+    words = SearchQuery(text, config=WORDS, search_type="websearch")
+    incidents = Incident.objects.order_by()
+    notes = TimelineEntry.objects.filter(kind=Kind.NOTE).order_by()
+    # A union, not an OR: each side has an index of its own to use.
+    sides = [
+        incidents.filter(title__icontains=text).values("pk"),
+        incidents.annotate(words=SearchVector("title", config=WORDS)).filter(words=words).values("pk"),
+        notes.annotate(words=SearchVector(NOTE, config=WORDS)).filter(words=words).values("incident"),
+        notes.annotate(note=Upper(NOTE)).filter(note__contains=text.upper()).values("incident"),
+        *(search(text) for search in parts.searches),
+    ]
+    number = text.removeprefix("#")
+    if number.isdecimal() and int(number) <= LARGEST_NUMBER:
+        sides.append(incidents.filter(number=int(number)).values("pk"))
+    first, *others = sides
+    # Ids are in the order of time.
+    return [row["pk"] for row in first.union(*others).order_by("-pk")[:MOST_FOUND]]
+
+
+def says(text: str) -> Q:
+    return Q(pk__in=found_ids(text))

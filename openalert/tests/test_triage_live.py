@@ -1,0 +1,82 @@
+"""A storm is triaged by keyboard, in a real browser."""
+
+import pytest
+
+from incidents.enums import Severity, Status
+from incidents.models import Incident
+from incidents.tests.factories import IncidentFactory
+from openalert.tests.browser import running_browser, sign_in
+from openalert.tests.programs import needs
+from openalert.tests.stack import eventually
+from teams.tests.factories import PASSWORD, ServiceFactory, TeamFactory, UserFactory
+
+
+@pytest.mark.timeout(180)
+@needs("chromium")
+def test_a_storm_is_triaged_by_keyboard(stack, monkeypatch):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    ana = UserFactory(name="Ana Ruiz")
+    service = ServiceFactory(team=TeamFactory(responders=[ana]))
+    for severity in Severity:
+        IncidentFactory(service=service, title=f"A {severity} one", severity=severity)
+
+    def statuses():
+        return list(Incident.objects.order_by("number").values_list("status", flat=True))
+
+    with running_browser() as browser:
+        page = browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        sign_in(page, stack.url, ana.email, PASSWORD)
+        page.wait_for_selector("[data-live-state][data-state=live]")
+        assert not page.locator("#bulk").is_visible()
+
+        # Worst first: choose the first and the third, and acknowledge both.
+        for key in "jxjjx":
+            page.keyboard.press(key)
+        page.get_by_text("2 chosen").wait_for()
+        page.keyboard.press("a")
+        page.locator(".toast", has_text="2 incidents acknowledged").wait_for()
+        eventually(
+            lambda: statuses() == [Status.ACKNOWLEDGED, Status.OPEN, Status.ACKNOWLEDGED, Status.OPEN],
+            within=5,
+            what="two are acknowledged",
+        )
+        # The list was fetched again: what is open stands first now, and nothing is chosen.
+        page.locator("#incidents li:nth-child(3)", has_text="A critical one").wait_for()
+        page.wait_for_function("!document.querySelector('#incidents [name=number]:checked')")
+        assert not page.locator("#bulk").is_visible()
+
+        # Without a choice, a key answers for the row that has the focus.
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("j")
+        page.keyboard.press("r")
+        eventually(lambda: statuses()[1] == Status.RESOLVED, within=5, what="the high one is resolved")
+        page.locator("#incidents li", has_text="A high one").wait_for(state="detached")
+
+        # What is chosen stays chosen when something else happens.
+        low = page.locator("#incidents li", has_text="A low one")
+        low.locator("[name=number]").check()
+        page.locator("#incidents li", has_text="A medium one").get_by_role("button", name="Resolve").click()
+        page.locator("#incidents li", has_text="A medium one").wait_for(state="detached")
+        assert low.locator("[name=number]").is_checked()
+
+        page.keyboard.press("/")
+        page.keyboard.type("critical")
+        page.wait_for_url("**/incidents/?*q=critical*")
+        page.locator("#incidents li", has_text="A low one").wait_for(state="detached")
+        page.get_by_role("link", name="Keep this filter").click()
+        page.get_by_label("Name").fill("Criticals")
+        page.get_by_role("button", name="Keep", exact=True).click()
+        page.get_by_role("link", name="Criticals").wait_for()
+        page.reload()
+        assert page.get_by_role("link", name="Criticals").get_attribute("aria-current") == "page"
+
+        # The list cannot be fetched: said in place, and it can be tried again.
+        page.route("**/incidents/?*", lambda route: route.fulfill(status=500, body="no"))
+        page.locator("input[name=severity][value=low]").check(force=True)
+        page.get_by_text("The list could not be loaded.").wait_for()
+        page.unroute("**/incidents/?*")
+        page.get_by_role("button", name="Try again").click()
+        page.get_by_text("The list could not be loaded.").wait_for(state="hidden")
+        assert faults == []
