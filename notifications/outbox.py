@@ -22,9 +22,9 @@ from incidents.models import Incident
 from openalert.wake import wake, waker
 from teams.models import User
 
-from . import backoff, bundles, contacts, fallback, leases, limits, messages, notices, quiet, results
+from . import backoff, contacts, fallback, leases, limits, messages, quiet, results
 from .enums import UNFINISHED, Channel, Hold, NotificationStatus, Purpose
-from .exceptions import ContactMethodDisabled, DeliveryError
+from .exceptions import ContactMethodDisabled, ContactMethodUnverified, DeliveryError
 from .lease_keeper import keeper
 from .leases import Held, Lease
 from .models import ContactMethod, Notification
@@ -104,17 +104,25 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
     return unreachable
 
 
-@transaction.atomic
 def send_test(*, user: User, contact_method: ContactMethod) -> Notification:
-    """Send a test page by one of the person's own methods. Raises ContactMethodDisabled.
+    """Send a test page by one of the person's own methods.
 
-    One that arrives mends a method that was marked as broken.
+    One that arrives mends a method that was marked as broken. Raises ContactMethodDisabled and
+    ContactMethodUnverified.
     """
     if not contact_method.is_enabled:
         raise ContactMethodDisabled
+    if not contact_method.is_verified:
+        raise ContactMethodUnverified
+    return send_now(user=user, contact_method=contact_method, purpose=Purpose.TEST)
+
+
+@transaction.atomic
+def send_now(*, user: User, contact_method: ContactMethod, purpose: Purpose) -> Notification:
+    """Send what is about no incident, at once."""
     now = timezone.now()
     notification = Notification.objects.create(
-        purpose=Purpose.TEST,
+        purpose=purpose,
         user=user,
         contact_method=contact_method,
         channel=contact_method.channel,
@@ -259,7 +267,9 @@ def _hand_over(lease: Lease) -> list[Notification]:
         failure = Failure("its senders died or were too slow", permanent=True, is_ours=True)
         return results.finish_surely(lease, failure=failure)
     try:
-        message = dataclasses.replace(_render(lease), request_id=str(lease.request_id))
+        message = dataclasses.replace(
+            messages.render_together(lease.notifications), request_id=str(lease.request_id)
+        )
         if not transport.is_configured():
             return results.finish_surely(
                 lease, failure=Failure(transport.why_off(), permanent=True, is_ours=True)
@@ -272,12 +282,3 @@ def _hand_over(lease: Lease) -> list[Notification]:
         failure = Failure(f"internal error: {error!r}", is_ours=message is None)
         return results.finish_surely(lease, failure=failure, message=message)
     return results.finish_surely(lease, provider_id=provider_id)
-
-
-def _render(lease: Lease) -> Message:
-    head = lease.notifications[0]
-    if head.is_about_paging:
-        return notices.render(head)
-    if bundles.is_of_several(lease.notifications):
-        return bundles.render(lease.notifications)
-    return messages.render(head)

@@ -108,10 +108,7 @@ def _fail(
             notification.uncounted_attempts += 1
         counted = notification.attempt_count - notification.uncounted_attempts
         if failure.permanent or counted >= backoff.MAX_ATTEMPTS:
-            notification.status = NotificationStatus.DEAD
-            if message and not notification.is_about_paging:
-                notification.payload = {"subject": message.subject, "text": message.text}
-            want_fallback(notification)
+            _die(notification, message)
         else:
             # What travels together is tried again together.
             if failure.retry_after is not None:
@@ -124,6 +121,37 @@ def _fail(
             if is_asked_to_wait and delay > PATIENCE:
                 want_fallback(notification)
         notification.save()
+    _tell_of_failure(notifications, failure, account, now)
+
+
+def bury(
+    notifications: list[Notification],
+    failure: Failure,
+    message: Message | None,
+    *,
+    account: str,
+    now: datetime,
+) -> None:
+    """A provider took the message of these (rows locked) and says later that it did not arrive."""
+    for notification in notifications:
+        notification.last_error = failure.error
+        _die(notification, message)
+        notification.save()
+    _tell_of_failure(notifications, failure, account, now)
+
+
+def _die(notification: Notification, message: Message | None) -> None:
+    """It failed for good: kept with what it said, less the secrets. Does not save."""
+    notification.status = NotificationStatus.DEAD
+    is_secret = notification.purpose == Purpose.VERIFICATION
+    if message and not notification.is_about_paging and not is_secret:
+        notification.payload = {"subject": message.subject, "text": message.text_without_links}
+    want_fallback(notification)
+
+
+def _tell_of_failure(
+    notifications: list[Notification], failure: Failure, account: str, now: datetime
+) -> None:
     if failure.breaks_method:
         _break_method(notifications, failure, account, now)
     dead = [n for n in notifications if n.status == NotificationStatus.DEAD and n.purpose == Purpose.PAGE]

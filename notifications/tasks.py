@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
-from . import fallback, outbox
+from . import chat, fallback, outbox, webhooks
 from .standby import LeftBehind
 
 left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
@@ -33,3 +33,27 @@ def sweep() -> None:
 def deliver_left_behind() -> None:
     """Every second in each sender, by its standby: send what no wake-up came for."""
     left_behind.look()
+
+
+@shared_task
+def tell_slack(response_url: str, answer: str) -> None:
+    """Put the words of an answer where a button was pressed. Being lost leaves the old message there."""
+    chat.tell_slack(response_url, answer)
+
+
+@shared_task
+def deliver_webhook(delivery_id: str) -> None:
+    """Call one webhook. Being lost or doubled is harmless: the row is the truth."""
+    webhooks.deliver(UUID(delivery_id))
+
+
+@shared_task
+def sweep_webhooks() -> None:
+    """Every other second: wake what is due."""
+    webhooks.sweep()
+
+
+@shared_task
+def remove_old_webhook_deliveries() -> None:
+    """Now and then: the log does not grow for ever."""
+    webhooks.remove_old()

@@ -1,8 +1,9 @@
-from django.urls import path
+from django.urls import include, path
 
 from . import dead_letter_views, fragments, mailbox_views, quiet_views, views
 
 urlpatterns = [
+    path("", include("notifications.hooks.urls")),
     path("incidents/<int:number>/pages/", fragments.incident_pages, name="incident-pages"),
     path("me/", views.me, name="me"),
     path("me/methods/", views.add_method, name="method-new"),
@@ -10,6 +11,9 @@ urlpatterns = [
     path("me/methods/<uuid:pk>/mended/", views.mend_method, name="method-mended"),
     path("me/methods/<uuid:pk>/remove/", views.remove_method, name="method-remove"),
     path("me/methods/<uuid:pk>/test/", views.test_method, name="method-test"),
+    path("me/methods/<uuid:pk>/code/", views.send_code, name="method-code"),
+    path("me/methods/<uuid:pk>/verify/", views.verify, name="method-verify"),
+    path("service-worker.js", views.service_worker, name="service-worker"),
     path("me/rules/", views.add_rule, name="rule-new"),
     path("me/rules/<uuid:pk>/remove/", views.remove_rule, name="rule-remove"),
     path("me/quiet-hours/", quiet_views.add, name="quiet-hours-new"),

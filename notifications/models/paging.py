@@ -1,11 +1,11 @@
-"""How people are reached, and the outbox of what is to be sent to them."""
+"""How people are reached, the outbox of what is to be sent to them, and what became of it."""
 
 from datetime import datetime
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, validate_email
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -13,22 +13,45 @@ from django.utils import timezone
 
 from incidents.enums import Urgency
 from incidents.models import Incident
+from notifications import addresses
+from notifications.enums import (
+    KNOWN_BY_ITSELF,
+    UNFINISHED,
+    Action,
+    AttemptStatus,
+    Channel,
+    Hold,
+    NotificationStatus,
+    Purpose,
+    Receipt,
+)
 from openalert.base import BaseModel
 from openalert.words import listed
 from teams.models import Team
 
-from .enums import UNFINISHED, AttemptStatus, Channel, Hold, NotificationStatus, Purpose
+LONGEST_ADDRESS = (
+    2048  # a browser's push address, or a webhook's; short enough for the index that keeps it unique
+)
 
 
 class ContactMethod(BaseModel):
-    """A way to reach a person."""
+    """A way to reach a person. Pages go to it once it is verified (notifications.verification)."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="contact_methods"
     )
     channel = models.CharField(max_length=16, choices=Channel)
     label = models.CharField(max_length=80, blank=True, help_text="Your own name for it, like “work”.")
-    address = models.CharField(max_length=320, blank=True, help_text="Empty for pages in the app.")
+    address = models.CharField(
+        max_length=LONGEST_ADDRESS, blank=True, help_text="Empty for pages in the app."
+    )
+    keys = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        editable=False,
+        help_text="What encrypts messages to a browser.",
+    )
     is_enabled = models.BooleanField(default=True)
     broken_at = models.DateTimeField(
         null=True,
@@ -37,6 +60,11 @@ class ContactMethod(BaseModel):
         help_text="Since when its provider says that nothing can be delivered there.",
     )
     broken_reason = models.TextField(blank=True, default="", db_default="", editable=False)
+    verified_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When its owner proved to be there; nothing but codes is sent before.",
+    )
 
     class Meta:
         ordering = ["channel", "address"]
@@ -53,23 +81,47 @@ class ContactMethod(BaseModel):
         ]
 
     def __str__(self) -> str:
-        where = self.label or self.address
+        where = self.label or self.shown_address
         return f"{self.get_channel_display()} ({where})" if where else self.get_channel_display()
 
     @property
+    def shown_address(self) -> str:
+        """The address as pages show it: of one that is a secret, or too long to read, the recognisable part."""
+        return addresses.shown(Channel(self.channel), self.address)
+
+    @property
+    def is_verified(self) -> bool:
+        return self.verified_at is not None
+
+    @property
+    def needs_code(self) -> bool:
+        """Not for our own pages, a device's own address, and the address of the person's account, which an
+        administrator gave them."""
+        is_own = self.channel == Channel.EMAIL and self.address.lower() == self.user.email.lower()
+        return not is_own and self.channel not in KNOWN_BY_ITSELF
+
+    def settle_verification(self, *, now: datetime) -> None:
+        """After its address was given: it is known at once, or has to be verified. Does not save."""
+        self.verified_at = None if self.needs_code else now
+
+    @property
+    def is_usable(self) -> bool:
+        """Pages may go to it: switched on, and known to be its owner's."""
+        return self.is_enabled and self.is_verified
+
+    @property
     def is_working(self) -> bool:
-        """Switched on, and no provider says that it is no good."""
-        return self.is_enabled and self.broken_at is None
+        """Usable, and no provider says that it is no good."""
+        return self.is_usable and self.broken_at is None
 
     def clean(self) -> None:
         super().clean()
-        if self.channel == Channel.IN_APP:
-            self.address = ""
-        elif self.channel == Channel.EMAIL:
-            try:
-                validate_email(self.address)
-            except ValidationError as error:
-                raise ValidationError({"address": error.messages}) from error
+        try:
+            self.address = addresses.checked(Channel(self.channel), self.address)
+        except ValidationError as error:
+            raise ValidationError({"address": error.messages}) from error
+        except ValueError:  # an unknown channel is told by its own field
+            return
 
 
 class NotificationRule(BaseModel):
@@ -162,7 +214,7 @@ class Notification(BaseModel):
         ContactMethod, on_delete=models.SET_NULL, null=True, related_name="notifications"
     )
     channel = models.CharField(max_length=16, choices=Channel)
-    address = models.CharField(max_length=320, blank=True)
+    address = models.CharField(max_length=LONGEST_ADDRESS, blank=True)
     run_id = models.UUIDField(null=True, blank=True, editable=False)
     loop = models.PositiveSmallIntegerField(default=0, editable=False)
     step = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -263,6 +315,30 @@ class Notification(BaseModel):
         """Whether it is a notice that something of the paging is broken (notices.py), and of no incident."""
         return self.purpose == Purpose.NOTICE and self.incident_id is None
 
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What it can be answered with."""
+        if self.purpose == Purpose.TEST:
+            return (Action.ACKNOWLEDGE,)  # to see that the answer arrives
+        return (Action.ACKNOWLEDGE, Action.RESOLVE) if self.incident_id else ()
+
+    @property
+    def last_receipt(self) -> Receipt:
+        """What its provider told last. Reads the attempts: prefetch them."""
+        told = [attempt for attempt in self.attempts.all() if attempt.receipt != Receipt.NOTHING]
+        return Receipt(max(told, key=lambda attempt: attempt.number).receipt) if told else Receipt.NOTHING
+
+    @property
+    def was_unheard(self) -> bool:
+        """Whether nobody, or a machine, took the call. Reads the attempts: prefetch them."""
+        return self.last_receipt in (Receipt.UNANSWERED, Receipt.MACHINE)
+
+    @property
+    def receipt_words(self) -> str:
+        """What its provider told last, like “delivered”; "" while nothing was. Reads the attempts: prefetch them."""
+        receipt = self.last_receipt
+        return "" if receipt == Receipt.NOTHING else str(receipt.label).lower()
+
 
 class DeliveryAttempt(BaseModel):
     """One try at handing a notification to its transport: committed before the call, completed after.
@@ -293,6 +369,15 @@ class DeliveryAttempt(BaseModel):
     provider_id = models.CharField(
         max_length=255, blank=True, help_text="The provider's name for the message."
     )
+    receipt = models.CharField(
+        max_length=16,
+        choices=Receipt,
+        default=Receipt.NOTHING,
+        db_default=Receipt.NOTHING,
+        help_text="What the provider told later.",
+    )
+    receipt_at = models.DateTimeField(null=True, blank=True)
+    receipt_detail = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["notification", "number"]
