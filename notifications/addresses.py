@@ -69,7 +69,7 @@ def _email(address: str) -> str:
 
 
 def _https(address: str) -> str:
-    """Raises ValidationError unless it is the https address of a host; whether we may go there is egress's to say."""
+    """Raises ValidationError unless it is the https address of a host; whether we may go there is outward's to say."""
     try:
         url = urlsplit(address)
         _ = url.port

@@ -2,7 +2,8 @@
 
 import logging
 
-from . import egress
+from openalert import outward
+
 from .exceptions import DeliveryError
 from .transports import http
 
@@ -12,7 +13,7 @@ logger = logging.getLogger(__name__)
 def tell_slack(response_url: str, answer: str) -> None:
     """POST the answer, as JSON, to the address that came with Slack's signed request."""
     try:
-        with http.told("Slack"), egress.guarded(), egress.session() as session:
+        with http.told("Slack"), outward.guarded(), outward.session() as session:
             given = session.post(
                 response_url,
                 data=answer.encode(),

@@ -18,7 +18,7 @@ from incidents.enums import Severity
 from openalert.ids import uuid7
 
 from . import accounts, bundles
-from .enums import UNFINISHED, AttemptStatus, Channel, Hold, NotificationStatus, Purpose
+from .enums import UNFINISHED, AttemptStatus, Channel, Hold, NotificationStatus, Purpose, Receipt
 from .models import ContactMethod, DeliveryAttempt, Notification
 from .transports import TRANSPORTS
 
@@ -50,12 +50,20 @@ class Held:
     needs_fallback: bool = False
 
 
+@dataclass(frozen=True)
+class Known:
+    """Its sender died, but the provider has told meanwhile that it has the message: the lease is to be finished."""
+
+    lease: Lease
+    provider_id: str
+
+
 def account_of(channel: str) -> str:
     return TRANSPORTS[Channel(channel)].account
 
 
 @transaction.atomic
-def take(notification_id: UUID) -> Lease | Held | None:
+def take(notification_id: UUID) -> Lease | Held | Known | None:
     """Take the notification, with what is bundled with it; None when there is nothing to do."""
     now = timezone.now()
     method_id = (
@@ -73,6 +81,8 @@ def take(notification_id: UUID) -> Lease | Held | None:
         return None
     if notification.status == NotificationStatus.SENDING and not _has_run_out(notification, now):
         return None
+    if notification.status == NotificationStatus.SENDING and (known := _known(notification)):
+        return known
     if not is_needed(notification):
         _drop([notification], now)
         return None
@@ -97,6 +107,22 @@ def take(notification_id: UUID) -> Lease | Held | None:
 
 def _has_run_out(notification: Notification, now: datetime) -> bool:
     return notification.lease_until is None or notification.lease_until <= now
+
+
+def _known(notification: Notification) -> Known | None:
+    """What became of the message of a sender that is not expected back, when its provider has told (receipts.py)."""
+    attempts = list(
+        DeliveryAttempt.objects.filter(
+            request_id=notification.request_id, request_id__isnull=False, status=AttemptStatus.STARTED
+        )
+    )
+    told = next(
+        (a for a in attempts if a.receipt != Receipt.NOTHING and not Receipt(a.receipt).is_failure), None
+    )
+    if told is None:
+        return None
+    pages = list(Notification.objects.filter(pk__in=[attempt.notification_id for attempt in attempts]))
+    return Known(Lease(told.request_id, told.account, False, pages, attempts), told.provider_id)
 
 
 def _drop(notifications: Sequence[Notification], now: datetime) -> None:

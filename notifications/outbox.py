@@ -26,7 +26,7 @@ from . import backoff, contacts, fallback, leases, limits, messages, quiet, resu
 from .enums import UNFINISHED, Channel, Hold, NotificationStatus, Purpose
 from .exceptions import ContactMethodDisabled, ContactMethodUnverified, DeliveryError
 from .lease_keeper import keeper
-from .leases import Held, Lease
+from .leases import Held, Known, Lease
 from .models import ContactMethod, Notification
 from .results import Failure
 from .transports import TRANSPORTS, Message
@@ -228,6 +228,8 @@ def deliver(notification_id: UUID) -> None:
     lease = leases.take(notification_id)
     if isinstance(lease, Held) and lease.needs_fallback:
         fallback.fall_back(notification_id)
+    if isinstance(lease, Known):
+        results.finish_surely(lease.lease, provider_id=lease.provider_id)
     if not isinstance(lease, Lease):
         return
     with keeper.holding(lease):

@@ -29,10 +29,11 @@ from django.utils import timezone
 from incidents.lifecycle import Actors
 from incidents.models import Incident
 from incidents.timeline import Actor
+from openalert import outward
 from openalert.ids import uuid7
 from openalert.wake import wake
 
-from . import egress, webhook_bodies
+from . import webhook_bodies
 from .enums import WebhookDeliveryStatus, WebhookEvent
 from .exceptions import DeliveryError, WebhookDisabled
 from .models import Webhook, WebhookDelivery
@@ -274,7 +275,7 @@ def call(delivery: WebhookDelivery, *, now: datetime) -> Response:
         "User-Agent": "OpenAlert-Webhooks/1",
         **signature_headers(delivery.webhook, delivery.event_id, body, now=now),
     }
-    with http.told("the webhook"), egress.guarded(), egress.session() as session:
+    with http.told("the webhook"), outward.guarded(), outward.session() as session:
         answer = session.post(
             delivery.webhook.url,
             data=body,

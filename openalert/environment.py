@@ -114,7 +114,6 @@ class Environment:
     redis_url: str
     alert_retention_days: int
     intake_alerts_per_minute: int
-    fetch_private_addresses: bool
     worker_concurrency: int
     provider_limit_per_minute: int
     provider_limits: dict[str, int]
@@ -212,7 +211,6 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
         "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
-        "fetch_private_addresses": reader.boolean("FETCH_PRIVATE_ADDRESSES", False),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "provider_limit_per_minute": reader.integer("PROVIDER_LIMIT_PER_MINUTE", 100, lowest=0),
         "provider_limits": reader.read("PROVIDER_LIMITS", check_limits, LIMITS_WANTED) or {},

@@ -268,7 +268,6 @@ STANDBY = {
 
 ALERT_RETENTION_DAYS = environment.alert_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
-FETCH_PRIVATE_ADDRESSES = environment.fetch_private_addresses
 PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute
 PROVIDER_LIMITS = environment.provider_limits
 BUNDLE_ABOVE_PER_MINUTE = environment.bundle_above_per_minute

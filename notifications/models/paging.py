@@ -316,6 +316,10 @@ class Notification(BaseModel):
         return self.purpose == Purpose.NOTICE and self.incident_id is None
 
     @property
+    def shown_address(self) -> str:
+        return addresses.shown(Channel(self.channel), self.address)
+
+    @property
     def actions(self) -> tuple[Action, ...]:
         """What it can be answered with."""
         if self.purpose == Purpose.TEST:

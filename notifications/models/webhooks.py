@@ -11,8 +11,8 @@ from django.db import models
 from django.db.models import Q
 
 from incidents.models import Incident
-from notifications import egress
 from notifications.enums import WebhookDeliveryStatus, WebhookEvent, WebhookFormat
+from openalert import outward
 from openalert.base import BaseModel
 from teams.enums import Role
 from teams.models import Team
@@ -79,7 +79,7 @@ class Webhook(BaseModel):
             raise ValidationError(
                 {"url": ["A name or password is not sent: the signature proves who we are."]}
             )
-        if egress.is_forbidden_literal(host):
+        if outward.is_forbidden_literal(host):
             raise ValidationError({"url": ["This is an address inside a private network."]})
 
     def secrets_at(self, now: datetime) -> list[str]:

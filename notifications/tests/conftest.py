@@ -5,6 +5,7 @@ import pytest
 from notifications.enums import Channel
 from notifications.transports import TRANSPORTS
 
+from . import fault_table
 from .provider import LOOPBACK, running_provider
 from .recorder import Recorder
 
@@ -28,3 +29,11 @@ def web():
 def reachable(settings):
     """Addresses on this machine are allowed, as an administrator may allow networks."""
     settings.OUTGOING_ALLOWED_NETWORKS = LOOPBACK
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the fault tests have found."""
+    if lines := fault_table.lines():
+        terminalreporter.section("faults")
+        for line in lines:
+            terminalreporter.write_line(line)

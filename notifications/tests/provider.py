@@ -106,14 +106,14 @@ class Provider:
             self.taken.append(taken)
             answer = self.answers.pop(0) if self.answers else self.usual
         handler.close_connection = True
-        if isinstance(answer, type):
-            self._fail(handler, answer)
-            return
         try:
-            made = answer if isinstance(answer, Answer) else answer(taken)
+            made = answer if isinstance(answer, Answer | type) else answer(taken)
         except BaseException as error:  # what it would not take fails the test, not only the request
             self.refused.append(error)
             raise
+        if isinstance(made, type):
+            self._fail(handler, made)
+            return
         handler.send_response(made.status)
         for name, value in {
             "Content-Length": str(len(made.body)),

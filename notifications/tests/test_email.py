@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.test import Client
 
 from incidents.enums import Kind, Severity
-from notifications import signals
 from notifications.enums import Channel, NotificationStatus, Receipt
 from notifications.exceptions import DeliveryError
 from notifications.messages import render
@@ -257,21 +256,9 @@ def event(page, kind, **more):
 
 @pytest.fixture
 def attempt(page):
-    page.status, page.sent_at = NotificationStatus.SENT, page.created_at
+    page.status, page.sent_at, page.attempt_count = NotificationStatus.SENT, page.created_at, 1
     page.save()
     return DeliveryAttemptFactory(notification=page, provider_id=MESSAGE_ID)
-
-
-@pytest.fixture
-def heard():
-    told = []
-
-    def hear(notifications, breaks_method, **_):
-        told.append(breaks_method)
-
-    signals.pages_undelivered.connect(hear)
-    yield told
-    signals.pages_undelivered.disconnect(hear)
 
 
 def test_a_delivery_is_told(key, page, attempt):
@@ -292,14 +279,13 @@ def test_a_delivery_is_told(key, page, attempt):
         ("unsubscribe", {}, Receipt.UNSUBSCRIBED, True),
     ],
 )
-def test_a_mail_that_did_not_arrive_is_a_failed_page(
-    key, page, attempt, heard, kind, more, receipt, breaks_method
-):
+def test_a_mail_that_did_not_arrive_is_a_failed_page(key, page, attempt, kind, more, receipt, breaks_method):
     for _ in range(2):
         assert post_events(key, [event(page, kind, **more)]).status_code == 204
     attempt.refresh_from_db()
     page.refresh_from_db()
-    assert (attempt.receipt, page.status, heard) == (receipt, NotificationStatus.DEAD, [breaks_method])
+    assert (attempt.receipt, page.status, page.needs_fallback) == (receipt, NotificationStatus.DEAD, True)
+    assert (page.contact_method.broken_at is not None) is breaks_method
     assert page.incident.timeline.get().kind == Kind.PAGE_FAILED
 
 

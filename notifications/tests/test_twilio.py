@@ -16,7 +16,7 @@ from twilio.request_validator import RequestValidator
 from incidents import lifecycle
 from incidents.enums import Kind, Severity, Status
 from incidents.timeline import Actor
-from notifications import outbox, receipts, signals
+from notifications import fallback, outbox, receipts
 from notifications.enums import (
     AttemptStatus,
     Channel,
@@ -511,25 +511,13 @@ def test_an_unknown_call_is_hung_up(twilio, sms):
 # What became of it
 
 
-@pytest.fixture
-def heard():
-    told = []
-
-    def hear(notifications, breaks_method, **_):
-        told.append(([str(notification.pk) for notification in notifications], breaks_method))
-
-    signals.pages_undelivered.connect(hear)
-    yield told
-    signals.pages_undelivered.disconnect(hear)
-
-
 def message_status(page, status, **more):
     path = reverse("twilio-message-status", args=[page.pk])
     assert post(path, {"MessageSid": SID, "MessageStatus": status, **more}).status_code == 204
 
 
 def sent(page):
-    page.status, page.sent_at = NotificationStatus.SENT, page.created_at
+    page.status, page.sent_at, page.attempt_count = NotificationStatus.SENT, page.created_at, 1
     page.save()
     return DeliveryAttemptFactory(
         notification=page, provider_id=SID if page.channel == Channel.SMS else CALL_SID
@@ -555,7 +543,9 @@ def test_a_delivered_message_is_told_once_whatever_the_order(twilio, sms, clock)
 
 
 @pytest.mark.parametrize(("code", "breaks_method"), [("30005", True), ("30003", False)])
-def test_an_undelivered_page_is_a_failed_one(twilio, sms, heard, code, breaks_method):
+def test_an_undelivered_page_is_a_failed_one_and_goes_another_way(twilio, sms, code, breaks_method):
+    other = ContactMethodFactory(user=sms.user, address="ana@example.org")
+    operator = UserFactory(is_superuser=True)
     attempt = sent(sms)
     for _ in range(2):
         message_status(sms, "undelivered", ErrorCode=code)
@@ -563,19 +553,28 @@ def test_an_undelivered_page_is_a_failed_one(twilio, sms, heard, code, breaks_me
     sms.refresh_from_db()
     assert (attempt.status, attempt.receipt) == (AttemptStatus.SENT, Receipt.UNDELIVERED)
     assert (sms.status, sms.last_error) == (NotificationStatus.DEAD, f"not delivered (error {code})")
-    assert heard == [([str(sms.pk)], breaks_method)]
+    assert (sms.contact_method.broken_at is not None) is breaks_method
     assert sms.incident.timeline.get().kind == Kind.PAGE_FAILED
+    assert f"#{sms.incident.number}" in sms.payload["subject"] and "Reply A" in sms.payload["text"]
+    fallback.fall_back(sms.pk)
+    page = Notification.objects.get(purpose=Purpose.PAGE, contact_method=other)
+    assert (page.run_id, page.step, page.status) == (sms.run_id, sms.step, NotificationStatus.PENDING)
+    assert Notification.objects.filter(purpose=Purpose.NOTICE, user=operator).exists()
 
 
-def test_a_call_that_nobody_took_is_a_failed_page(twilio, call, heard):
+def test_a_call_that_nobody_took_goes_another_way_but_is_no_failure(twilio, call):
+    other = ContactMethodFactory(user=call.user, address="ana@example.org")
     attempt = sent(call)
     path = reverse("twilio-call-status", args=[call.pk])
     for status in ("ringing", "no-answer"):
         assert post(path, {"CallSid": CALL_SID, "CallStatus": status}).status_code == 204
     attempt.refresh_from_db()
     call.refresh_from_db()
-    assert (attempt.receipt, call.status) == (Receipt.UNANSWERED, NotificationStatus.DEAD)
-    assert heard == [([str(call.pk)], False)]
+    assert (attempt.receipt, call.status) == (Receipt.UNANSWERED, NotificationStatus.SENT)
+    entry = call.incident.timeline.get()
+    assert (entry.kind, entry.data["receipt"]) == (Kind.PAGE_RECEIPT, "the call was not answered (no-answer)")
+    fallback.fall_back(call.pk)
+    assert Notification.objects.filter(contact_method=other, run_id=call.run_id).count() == 1
 
 
 def test_a_call_that_ended_was_answered_by_somebody_or_a_machine(twilio, call):

@@ -16,9 +16,10 @@ from incidents.enums import Severity
 from incidents.models import Incident
 from incidents.tests.factories import IncidentFactory
 from incidents.timeline import SYSTEM, Actor
-from notifications import egress, webhooks
+from notifications import webhooks
 from notifications.enums import WebhookDeliveryStatus, WebhookEvent, WebhookFormat
 from notifications.models import Webhook, WebhookDelivery
+from openalert import outward
 from teams.tests.cast import Cast, answers, count_queries
 from teams.tests.factories import MembershipFactory, ServiceFactory, UserFactory
 
@@ -376,10 +377,10 @@ def test_a_name_is_looked_up_once_and_what_was_checked_is_called(receiver, setti
         address = next(addresses) if host == "rebinding.example.org" else host
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    real = egress._connect_anywhere
-    monkeypatch.setattr(egress.socket, "getaddrinfo", getaddrinfo)
+    real = outward._connect_anywhere
+    monkeypatch.setattr(outward.socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(
-        egress,
+        outward,
         "_connect_anywhere",
         lambda where, *a, **o: (connected.append(where[0]), real(where, *a, **o))[1],
     )
@@ -389,7 +390,7 @@ def test_a_name_is_looked_up_once_and_what_was_checked_is_called(receiver, setti
 
 def test_a_name_with_one_private_address_is_not_called(closed, monkeypatch):
     monkeypatch.setattr(
-        egress.socket,
+        outward.socket,
         "getaddrinfo",
         lambda *args, **options: [(2, 1, 6, "", ("93.184.216.34", 80)), (2, 1, 6, "", ("10.0.0.1", 80))],
     )
@@ -418,7 +419,7 @@ def test_the_machines_proxy_and_passwords_are_not_used(receiver, hook, monkeypat
     ["93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::808:808"],
 )
 def test_public_addresses_are_allowed(address):
-    assert egress.is_allowed(address)
+    assert outward.is_allowed(address)
 
 
 # The REST API

@@ -10,8 +10,8 @@ import requests
 from django.conf import settings
 from django.utils import timezone
 
-from notifications.egress import ForbiddenAddress
 from notifications.exceptions import DeliveryError
+from openalert.outward import forbidden_in
 
 LONGEST_PAUSE = timedelta(hours=1)
 USUAL_PAUSE = timedelta(seconds=30)
@@ -76,17 +76,3 @@ def told(provider: str) -> Iterator[None]:
             raise DeliveryError(f"{provider}: {error}", breaks_method=True) from error
         # The address may be a secret, and requests puts it into its words.
         raise DeliveryError(f"{provider} could not be reached: {type(error).__name__}") from error
-
-
-def forbidden_in(error: BaseException | None) -> ForbiddenAddress | None:
-    """The refusal that requests and urllib3 have wrapped, if it is one."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, ForbiddenAddress):
-            return found
-        if isinstance(found, BaseException) and id(found) not in seen:
-            seen.add(id(found))
-            waiting += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
-    return None

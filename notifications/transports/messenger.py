@@ -7,9 +7,10 @@ import threading
 import apprise
 from django.conf import settings
 
-from notifications import addresses, egress
+from notifications import addresses
 from notifications.enums import Channel
 from notifications.exceptions import DeliveryError
+from openalert import outward
 
 from . import http
 from .base import Message
@@ -29,7 +30,7 @@ class MessengerTransport:
 
     def send(self, message: Message) -> str:
         service = service_at(message.address)
-        with ThreadLog() as log, http.told("the messenger"), egress.guarded():
+        with ThreadLog() as log, http.told("the messenger"), outward.guarded():
             is_sent = service.notify(
                 title=message.subject,
                 body=body(message),

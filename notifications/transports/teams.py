@@ -3,8 +3,8 @@ Workflows; Adaptive Cards 1.4). The buttons are links; whoever follows one signs
 
 from typing import Any
 
-from notifications import egress
 from notifications.exceptions import DeliveryError
+from openalert import outward
 
 from . import http
 from .base import Message
@@ -29,7 +29,7 @@ class TeamsTransport:
 
 def post(address: str, body: dict[str, Any]) -> None:
     """Raises DeliveryError."""
-    with http.told("Teams"), egress.guarded(), egress.session() as session:
+    with http.told("Teams"), outward.guarded(), outward.session() as session:
         answer = session.post(address, json=body, timeout=http.timeouts(), allow_redirects=False, stream=True)
         words = answer.raw.read(LONGEST_ANSWER, decode_content=True).decode(errors="replace")
     if answer.status_code in (404, 410):

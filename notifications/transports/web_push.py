@@ -7,13 +7,14 @@ import base64
 import json
 
 import pywebpush
+import requests
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from py_vapid import VapidException
 
-from notifications import egress
 from notifications.exceptions import DeliveryError
+from openalert import outward
 
 from . import http
 from .base import Message, require_on
@@ -21,6 +22,7 @@ from .base import Message, require_on
 KEPT_SECONDS = 3600  # for a browser that is not there; a page that is older is of no use
 LONGEST_TITLE, LONGEST_BODY = 200, 1000  # push services take 4096 bytes in all
 GONE = (404, 410)
+TAKEN = (201, 202)  # RFC 8030 §5; 202 when it is to tell of the delivery, too
 
 
 class WebPushTransport:
@@ -38,7 +40,7 @@ class WebPushTransport:
         if not message.keys.get("p256dh") or not message.keys.get("auth"):
             raise DeliveryError("the browser's keys are gone", breaks_method=True)
         try:
-            with http.told("the push service"), egress.guarded(), NoRedirects() as session:
+            with http.told("the push service"), outward.guarded(), NoRedirects() as session:
                 answer = pywebpush.webpush(
                     {"endpoint": message.address, "keys": dict(message.keys)},
                     payload(message),
@@ -53,10 +55,13 @@ class WebPushTransport:
             raise _failure(error) from error
         except (ValueError, VapidException) as error:
             raise DeliveryError(f"the browser's keys are wrong: {error}", breaks_method=True) from error
-        return str(answer.headers.get("Location", "")) if not isinstance(answer, str) else ""
+        if isinstance(answer, str) or answer.status_code not in TAKEN:
+            status = "" if isinstance(answer, str) else answer.status_code
+            raise DeliveryError(f"the push service answered {status} and did not take the message")
+        return str(answer.headers.get("Location", ""))
 
 
-class NoRedirects(egress.requests.Session):
+class NoRedirects(requests.Session):
     """A session for pywebpush, which says nothing of redirects: a push service has none to give."""
 
     def __init__(self) -> None:
