@@ -122,11 +122,14 @@ def hurry(*, run_id: UUID, loop: int, step: int, now: datetime) -> bool:
     """Carry out what follows a step now, as nobody whom the step paged can be reached. Whether it does.
 
     Only within a round: the wait before the next one stays, or a provider's bad ten minutes would use up the policy.
-    A run that has gone on or ended meanwhile is left alone, so repeating it is harmless.
+    A run that has gone on or ended meanwhile is left alone, so repeating it is harmless; so is one that waits for a
+    maintenance window or working hours. One that finds such a wait when it is carried out then waits, too.
     """
     run = (
         EscalationRun.objects.select_for_update()
-        .filter(pk=run_id, status=RunStatus.RUNNING, loop=loop, step=step + 1, due_at__gt=now)
+        .filter(
+            pk=run_id, status=RunStatus.RUNNING, loop=loop, step=step + 1, due_at__gt=now, waits_for=""
+        )
         .first()
     )
     if run is None or run.step >= len(run.snapshot["steps"]):

@@ -50,7 +50,12 @@ def publish_incident(incident: Incident, kind: str, **data: Any) -> None:
 
 def publish_to_user(user_id: UUID, kind: str, data: dict[str, Any]) -> None:
     """Tell one person's open pages."""
-    _write([_Row(kind, data, user_id=user_id)])
+    publish_to_users([(user_id, kind, data)])
+
+
+def publish_to_users(events: Iterable[tuple[UUID, str, dict[str, Any]]]) -> None:
+    """Tell people's open pages: (person's id, kind, data) each. One statement."""
+    _write([_Row(kind, data, user_id=user_id) for user_id, kind, data in events])
 
 
 def publish_to_teams(events: Iterable[tuple[UUID, str, dict[str, Any]]]) -> None:

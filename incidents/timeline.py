@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.text import Truncator
 
+from openalert import sql
 from openalert.words import listed
 from teams.models import User
 
@@ -56,7 +57,8 @@ def entry(
 
 def record_all(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
     """Write the entries in one statement and publish them to their rooms on commit."""
-    written = TimelineEntry.objects.bulk_create(entries)
+    written = list(entries)
+    sql.insert(written)
     rooms.publish_entries(written)
     return written
 

@@ -57,6 +57,11 @@ def admit(name: str, *, now: datetime) -> Admitted | Closed:
     ours = ProviderAccount.objects.filter(pk=account.pk, open_until=account.open_until)
     if ours.update(open_until=now + PROBE):
         return Admitted(is_probe=True)
+    return closed_for_probe(now=now)
+
+
+def closed_for_probe(*, now: datetime) -> Closed:
+    """Another message is the one that tries the account."""
     return Closed(now + FIRST_OPENING, Hold.BREAKER)
 
 

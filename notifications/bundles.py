@@ -5,9 +5,11 @@ takes the lease on the first of them takes all that are due. Critical pages have
 and wait less, so that no flood of others delays them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urljoin
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Min, Q, QuerySet
@@ -29,40 +31,73 @@ LARGEST = 500
 MOST_NAMED = 10
 CRITICAL = Severity.CRITICAL.rank
 
+# Critical pages by a method are reckoned with apart from its others.
+Kind = tuple[UUID | None, bool]
 
-def waits_until(page: Notification, *, now: datetime) -> datetime | None:
-    """When the bundle goes that the page has to wait for; None when it goes out now, alone or as a bundle's first.
 
-    To be called with the row of its contact method locked: two pages at once must not both be the last that goes alone.
+class Storms:
+    """Which pages of a batch have to wait for a bundle, in at most two queries.
+
+    To be used with the rows of their contact methods locked: two pages at once must not both be the last that goes
+    alone.
     """
-    most = settings.BUNDLE_ABOVE_PER_MINUTE
-    if not most or page.purpose != Purpose.PAGE or page.contact_method_id is None:
-        return None
-    if page.hold == Hold.BUNDLE or page.attempt_count:
-        return None  # its time has come, or it has been on its way before
-    is_critical = page.priority == CRITICAL
-    messages = (
-        DeliveryAttempt.objects.filter(
-            method_id=page.contact_method_id,
-            started_at__gt=now - WINDOW,
-            notification__purpose=Purpose.PAGE,
+
+    def __init__(self, pages: Iterable[Notification], *, now: datetime) -> None:
+        self._now = now
+        self._most = settings.BUNDLE_ABOVE_PER_MINUTE
+        self._methods = {page.contact_method_id for page in pages if self._may_wait(page)}
+        self._sent: Counter[Kind] = Counter()  # messages of the last minute
+        self._next: dict[Kind, datetime] | None = None
+        if self._methods:
+            messages = (
+                DeliveryAttempt.objects.filter(
+                    method_id__in=self._methods,
+                    started_at__gt=now - WINDOW,
+                    notification__purpose=Purpose.PAGE,
+                )
+                .order_by()
+                .values_list("method_id", "request_id")
+                .annotate(worst=Min("notification__priority"))
+            )
+            self._sent.update((method, worst == CRITICAL) for method, _, worst in messages)
+
+    def waits_until(self, page: Notification) -> datetime | None:
+        """When the bundle goes that the page has to wait for; None when it goes out now, alone or as a bundle's first."""
+        if not self._may_wait(page) or self._sent[_kind(page)] < self._most:
+            return None
+        if self._next is None:
+            self._next = self._held()
+        wait = CRITICAL_WAIT if page.priority == CRITICAL else WAIT
+        return self._next.setdefault(_kind(page), self._now + wait)
+
+    def count(self, pages: Sequence[Notification]) -> None:
+        """These go out now, in one message."""
+        self._sent[pages[0].contact_method_id, any(page.priority == CRITICAL for page in pages)] += 1
+
+    def _may_wait(self, page: Notification) -> bool:
+        if not self._most or page.purpose != Purpose.PAGE or page.contact_method_id is None:
+            return False
+        # Otherwise its time has come, or it has been on its way before.
+        return page.hold != Hold.BUNDLE and not page.attempt_count
+
+    def _held(self) -> dict[Kind, datetime]:
+        """When the bundles go that wait already."""
+        held = Notification.objects.filter(
+            contact_method__in=self._methods,
+            status=NotificationStatus.PENDING,
+            hold=Hold.BUNDLE,
+            due_at__gt=self._now,
         )
-        .order_by()
-        .values_list("request_id")
-        .annotate(worst=Min("notification__priority"))
-    )
-    if sum((worst == CRITICAL) == is_critical for _, worst in messages) < most:
-        return None
-    same = Q(priority=CRITICAL) if is_critical else Q(priority__gt=CRITICAL)
-    held = Notification.objects.filter(
-        same,
-        contact_method=page.contact_method_id,
-        status=NotificationStatus.PENDING,
-        hold=Hold.BUNDLE,
-        due_at__gt=now,
-    )
-    first: datetime | None = held.aggregate(first=Min("due_at"))["first"]
-    return first or now + (CRITICAL_WAIT if is_critical else WAIT)
+        rows = held.order_by().values_list("contact_method", "priority").annotate(first=Min("due_at"))
+        found: dict[Kind, datetime] = {}
+        for method, priority, first in rows:
+            kind = method, priority == CRITICAL
+            found[kind] = min(first, found.get(kind, first))
+        return found
+
+
+def _kind(page: Notification) -> Kind:
+    return page.contact_method_id, page.priority == CRITICAL
 
 
 def companions(page: Notification, *, now: datetime) -> QuerySet[Notification]:

@@ -11,7 +11,6 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from openalert.wake import wake
 from teams.access import teams_to_respond_for
 from teams.enums import Role
 from teams.models import User
@@ -19,7 +18,7 @@ from teams.models import User
 from . import accounts, notices
 from .enums import Channel, NotificationStatus, Purpose
 from .models import Notification, OperationsTeam
-from .waking import DELIVER_TASK, GRACE
+from .waking import GRACE, wake_senders
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ def replay(ids: Iterable[UUID], *, by: User) -> int:
         if letter.contact_method:
             letter.address = letter.contact_method.address
         letter.save()
-        wake(DELIVER_TASK, str(letter.pk), priority=letter.priority)
+    wake_senders(letters)
     logger.info("%s replayed %s dead letters", by.pk, len(letters))
     return len(letters)
 

@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from incidents import lifecycle, timeline
 from incidents.enums import Kind, Severity
-from openalert.wake import wake
 from openalert.words import listed
 
 from . import quiet, signals
@@ -22,7 +21,7 @@ from .enums import Channel, Hold, NotificationStatus
 from .leases import account_of, is_needed
 from .models import ContactMethod, Notification
 from .transports import TRANSPORTS
-from .waking import DELIVER_TASK, GRACE
+from .waking import GRACE, wake_senders
 
 
 @transaction.atomic
@@ -97,7 +96,7 @@ def _send_now(page: Notification, now: datetime) -> None:
         pk=page.pk, status=NotificationStatus.PENDING, attempt_count=0
     ).update(due_at=now, wake_at=now + GRACE, updated_at=now)
     if taken:
-        wake(DELIVER_TASK, str(page.pk), priority=page.priority)
+        wake_senders([page])
 
 
 def _next_unplanned(page: Notification, own: Sequence[Notification], now: datetime) -> ContactMethod | None:
@@ -118,6 +117,7 @@ def _next_unplanned(page: Notification, own: Sequence[Notification], now: dateti
 
 def _add(page: Notification, method: ContactMethod, now: datetime) -> None:
     extra = Notification(
+        purpose=page.purpose,
         user=page.user,
         incident=page.incident,
         contact_method=method,
@@ -131,7 +131,7 @@ def _add(page: Notification, method: ContactMethod, now: datetime) -> None:
         wake_at=now + GRACE,
     )
     Notification.objects.bulk_create([extra], ignore_conflicts=True)
-    wake(DELIVER_TASK, str(extra.pk), priority=extra.priority)
+    wake_senders([extra])
 
 
 def _tell_exhausted(page: Notification, of_step: Sequence[Notification]) -> None:

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.urls import reverse
 
 from incidents.enums import Severity, Urgency
-from openalert.wake import wake
 from teams.models import User
 
 from . import contacts, texts
@@ -16,7 +15,7 @@ from .enums import Channel, Purpose
 from .models import ContactMethod, Notification
 from .plain import one_line
 from .transports import TRANSPORTS, Message
-from .waking import DELIVER_TASK, GRACE
+from .waking import GRACE, wake_senders
 
 # Who is told that something of theirs is broken is not woken up for it.
 QUIET_CHANNELS = (Channel.IN_APP, Channel.EMAIL)
@@ -87,8 +86,7 @@ def _notice(user: User, method: ContactMethod | None, payload: dict[str, str], n
 
 def _write(notices: list[Notification]) -> list[Notification]:
     Notification.objects.bulk_create(notices)
-    for notice in notices:
-        wake(DELIVER_TASK, str(notice.pk), priority=notice.priority)
+    wake_senders(notices)
     return notices
 
 

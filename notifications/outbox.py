@@ -9,32 +9,41 @@ when it fails, by fallback.py and dead_letters.py.
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
 from django.utils import timezone
 
 from incidents.enums import Severity
 from incidents.models import Incident
+from openalert import sql
 from openalert.wake import wake, waker
 from teams.models import User
 
-from . import backoff, contacts, fallback, leases, limits, messages, quiet, results
+from . import contacts, fallback, leases, limits, messages, quiet, results
 from .enums import UNFINISHED, Channel, Hold, NotificationStatus, Purpose
 from .exceptions import ContactMethodDisabled, ContactMethodUnverified, DeliveryError
 from .lease_keeper import keeper
 from .leases import Held, Known, Lease
 from .models import ContactMethod, Notification
-from .results import Failure
-from .transports import TRANSPORTS, Message
-from .waking import DELIVER_TASK, FALL_BACK_TASK, GRACE
+from .results import Answer, Failure
+from .slots import slots
+from .transports import TRANSPORTS, Message, sends_together
+from .waking import FALL_BACK_TASK, GRACE, TOGETHER, wake_senders
 
 logger = logging.getLogger(__name__)
 
 SWEEP_BATCH = 500
+# So long the first call that is done waits for others, to be written down with them.
+COMMIT_SECONDS = 0.005
+
+_threads = ThreadPoolExecutor(256, thread_name_prefix="send")  # slots say how many are used
 
 
 @dataclass(frozen=True)
@@ -97,10 +106,8 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
                     wake_at=due_at + grace if due_at <= now else due_at,
                 )
             )
-    Notification.objects.bulk_create(notifications, ignore_conflicts=True)
-    for notification in sorted(notifications, key=lambda n: n.priority):
-        if notification.due_at <= now:
-            wake(DELIVER_TASK, str(notification.pk), priority=notification.priority)
+    sql.insert(notifications, ignore_conflicts=True)
+    wake_senders(notification for notification in notifications if notification.due_at <= now)
     return unreachable
 
 
@@ -130,7 +137,7 @@ def send_now(*, user: User, contact_method: ContactMethod, purpose: Purpose) -> 
         due_at=now,
         wake_at=now + GRACE,
     )
-    wake(DELIVER_TASK, str(notification.pk))
+    wake_senders([notification])
     return notification
 
 
@@ -162,7 +169,7 @@ def reprioritise(incidents: Iterable[Incident]) -> None:
         notification.priority, notification.updated_at = ranks[notification.incident_id], now
         if notification.priority == Severity.CRITICAL.rank and notification.hold == Hold.QUIET_HOURS:
             notification.hold, notification.due_at, notification.wake_at = "", now, now + GRACE
-            wake(DELIVER_TASK, str(notification.pk))
+            wake_senders([notification])
     Notification.objects.bulk_update(pages, ["priority", "hold", "due_at", "wake_at", "updated_at"])
 
 
@@ -181,8 +188,7 @@ def sweep(now: datetime | None = None) -> int:
     """
     now = now or timezone.now()
     due = _take_due(SWEEP_BATCH, now)
-    for pk, priority in due.items():
-        wake(DELIVER_TASK, str(pk), priority=priority)
+    wake_senders(due)
     for pk in fallbacks_left_behind(limit=SWEEP_BATCH, now=now):
         wake(FALL_BACK_TASK, str(pk))
     return len(due)
@@ -194,7 +200,7 @@ def take_left_behind(*, limit: int, now: datetime | None = None) -> list[UUID]:
 
     Nobody else is given them until GRACE is over, so a caller that dies delays them by no more.
     """
-    return list(_take_due(limit, now or timezone.now()))
+    return [page.pk for page in _take_due(limit, now or timezone.now())]
 
 
 def fallbacks_left_behind(*, limit: int, now: datetime | None = None) -> list[UUID]:
@@ -204,83 +210,239 @@ def fallbacks_left_behind(*, limit: int, now: datetime | None = None) -> list[UU
     return list(left_behind.order_by("updated_at").values_list("pk", flat=True)[:limit])
 
 
-def _take_due(limit: int, now: datetime) -> dict[UUID, int]:
-    """The priorities of what is due, the most urgent first; it is put off by GRACE."""
-    due = dict(
+def _take_due(limit: int, now: datetime) -> list[Notification]:
+    """What is due, the most urgent first, with what a wake-up says of it; it is put off by GRACE."""
+    due = list(
         Notification.objects.select_for_update(skip_locked=True)
         .filter(status__in=UNFINISHED, wake_at__lte=now)
         .order_by("priority", "wake_at")
-        .values_list("pk", "priority")[:limit]
+        .only("priority", "channel")[:limit]
     )
     if due:
-        Notification.objects.filter(pk__in=due).update(wake_at=now + GRACE)
+        Notification.objects.filter(pk__in=[page.pk for page in due]).update(wake_at=now + GRACE)
     return due
 
 
 def deliver(notification_id: UUID) -> None:
-    """Send one notification, if it is due, still needed and nobody else is sending it.
+    """Send one notification; see `deliver_all`."""
+    deliver_all([notification_id])
 
-    Repeating it, or doing it twice at once, is harmless. Failures are kept in the row and tried again by
-    the sweep; nothing is raised for the transport's sake.
+
+def deliver_all(notification_ids: Iterable[UUID]) -> None:
+    """Send those of the notifications that are due, still needed and that nobody else is sending.
+
+    Repeating it, or doing it twice at once, is harmless. Failures are kept in the rows and tried again by
+    the sweep; nothing is raised for a transport's sake.
     """
-    if _must_wait_for_limit(notification_id):
-        return
-    lease = leases.take(notification_id)
-    if isinstance(lease, Held) and lease.needs_fallback:
-        fallback.fall_back(notification_id)
-    if isinstance(lease, Known):
-        results.finish_surely(lease.lease, provider_id=lease.provider_id)
-    if not isinstance(lease, Lease):
-        return
-    with keeper.holding(lease):
-        now = timezone.now()
-        wait = limits.take(lease.account, lease.request_id, is_critical=lease.is_critical, now=now)
-        finished = leases.give_back(lease, until=now + wait) if wait else _hand_over(lease)
-    for notification in finished:
-        if notification.needs_fallback:
-            fallback.fall_back(notification.pk)
+    together, apart = _within_limits(list(notification_ids))
+    for start in range(0, len(together), TOGETHER):
+        _send_together(together[start : start + TOGETHER])
+    if len(apart) == 1:
+        _send_one(apart[0])
+    elif apart:
+        _send_apart(apart)
 
 
-def _must_wait_for_limit(notification_id: UUID) -> bool:
-    """Whether the provider's limit is used up; the notification then waits, and nothing else was done."""
+def _within_limits(notification_ids: list[UUID]) -> tuple[list[UUID], list[UUID]]:
+    """Those that are due and whose providers' limits are not used up, which hold the others back; the urgent ones first.
+
+    First those of transports that take many together, then the others.
+    """
     now = timezone.now()
-    waiting = Notification.objects.filter(pk=notification_id, status__in=UNFINISHED, due_at__lte=now)
-    row = waiting.values_list("channel", "priority").first()
-    if row is None:
-        return True
-    channel, priority = row
-    is_critical = priority == Severity.CRITICAL.rank
-    wait = limits.look(leases.account_of(channel), is_critical=is_critical, now=now)
-    if wait is None:
-        return False
-    held = leases.hold_for_limit(notification_id, until=now + wait)
-    if held and held.needs_fallback:
-        fallback.fall_back(notification_id)
-    return True
+    due = Notification.objects.filter(pk__in=notification_ids, status__in=UNFINISHED, due_at__lte=now)
+    waits: dict[tuple[str, bool], timedelta | None] = {}
+    within: dict[bool, list[UUID]] = {True: [], False: []}
+    beyond: dict[timedelta, list[UUID]] = {}
+    for pk, channel, priority in due.order_by("priority", "due_at", "pk").values_list(
+        "pk", "channel", "priority"
+    ):
+        transport, is_critical = TRANSPORTS[Channel(channel)], priority == Severity.CRITICAL.rank
+        kind = transport.account, is_critical
+        if kind not in waits:
+            waits[kind] = limits.look(transport.account, is_critical=is_critical, now=now)
+        if span := waits[kind]:
+            beyond.setdefault(span, []).append(pk)
+        else:
+            within[sends_together(transport)].append(pk)
+    for span, ids in beyond.items():
+        held = leases.hold_for_limit(ids, until=now + span)
+        _fall_back(one.notification_id for one in held if one.needs_fallback)
+    return within[True], within[False]
 
 
-def _hand_over(lease: Lease) -> list[Notification]:
-    """Call the transport, outside any transaction, and write down what it says."""
-    head = lease.notifications[0]
-    transport = TRANSPORTS[Channel(head.channel)]
-    message: Message | None = None
-    if head.attempt_count - head.uncounted_attempts > backoff.MAX_ATTEMPTS:
-        # Not one of them came to an end: whatever kills or stops its senders is not to go on for ever.
-        failure = Failure("its senders died or were too slow", permanent=True, is_ours=True)
-        return results.finish_surely(lease, failure=failure)
+def _send_together(notification_ids: Sequence[UUID]) -> None:
+    """Hand over what transports take many of in one call, in this thread."""
+    taken = _take(notification_ids)
     try:
-        message = dataclasses.replace(
-            messages.render_together(lease.notifications), request_id=str(lease.request_id)
-        )
-        if not transport.is_configured():
-            return results.finish_surely(
-                lease, failure=Failure(transport.why_off(), permanent=True, is_ours=True)
-            )
-        provider_id = transport.send(message)
-    except DeliveryError as error:
-        return results.finish_surely(lease, failure=Failure.of(error), message=message)
-    except Exception as error:  # a transport's bug must not leave the row to its lease
-        logger.exception("delivery of %s failed", lease.request_id)
-        failure = Failure(f"internal error: {error!r}", is_ours=message is None)
-        return results.finish_surely(lease, failure=failure, message=message)
-    return results.finish_surely(lease, provider_id=provider_id)
+        by_channel: dict[Channel, list[Lease]] = {}
+        for lease in taken:
+            by_channel.setdefault(lease.channel, []).append(lease)
+        for channel, of_channel in by_channel.items():
+            _finish(_hand_over_together(channel, of_channel))
+    finally:
+        keeper.release(taken)
+
+
+def _send_one(notification_id: UUID) -> None:
+    """Hand over one message in this thread."""
+    taken: list[Lease] = []
+    try:
+        slots.take(1, patiently=True)
+        try:
+            taken = _take([notification_id])
+            answers = [_hand_over(lease) for lease in taken]
+        finally:
+            slots.give_back(1)
+        _finish(answers)
+    finally:
+        keeper.release(taken)
+
+
+def _send_apart(notification_ids: Sequence[UUID]) -> None:
+    """Hand over messages that are a call each, several at once, as many as this process may.
+
+    A page is leased when its call can begin. What is done is written down with whatever else is done by then, and
+    waits for nothing that is slow. A fault ends it once all that had begun is written down.
+    """
+    waiting = deque(notification_ids)
+    calls: dict[Future[Answer], Lease] = {}
+    fault: BaseException | None = None
+    while waiting or calls:
+        try:
+            if waiting:
+                _begin(waiting, calls)
+            if calls:
+                _finish_done(calls)
+        except BaseException as error:
+            fault = fault or error
+            waiting.clear()
+    if fault:
+        raise fault
+
+
+def _begin(waiting: deque[UUID], calls: dict[Future[Answer], Lease]) -> None:
+    """Begin as many calls as there are slots for; wait for one when none is running."""
+    count = slots.take(len(waiting), patiently=not calls)
+    try:
+        for lease in _take([waiting.popleft() for _ in range(count)]):
+            calls[_threads.submit(_call, lease)] = lease
+            count -= 1  # it gives its slot back itself
+    finally:
+        slots.give_back(count)
+
+
+def _call(lease: Lease) -> Answer:
+    try:
+        return _hand_over(lease)
+    finally:
+        connection.close()  # back to the pool
+        slots.give_back(1)
+
+
+def _finish_done(calls: dict[Future[Answer], Lease]) -> None:
+    """Write down the calls that are done, and wait for one if none is."""
+    wait(calls, return_when=FIRST_COMPLETED)
+    if len(calls) > 1:
+        wait(calls, timeout=COMMIT_SECONDS)
+    done = [call for call in calls if call.done()]
+    leases_done = [calls.pop(call) for call in done]
+    try:
+        _finish([call.result() for call in done if not call.exception()])
+        for call in done:
+            call.result()
+    finally:
+        keeper.release(leases_done)
+
+
+def _take(notification_ids: Sequence[UUID]) -> list[Lease]:
+    """Lease what may go out now, within the providers' limits; the leases are kept until they are released."""
+    if not notification_ids:
+        return []
+    found = leases.take_all(notification_ids)
+    taken = [lease for lease in found if isinstance(lease, Lease)]
+    keeper.hold(taken)
+    _finish([Answer(one.lease, one.provider_id) for one in found if isinstance(one, Known)])
+    held = {one.notification_id for one in found if isinstance(one, Held) and one.needs_fallback}
+    for lease in list(taken):
+        now = timezone.now()
+        if span := limits.take(lease.account, lease.request_id, is_critical=lease.is_critical, now=now):
+            taken.remove(lease)
+            given_back = leases.give_back(lease, until=now + span)
+            held |= {notification.pk for notification in given_back if notification.needs_fallback}
+            keeper.release([lease])
+    _fall_back(held)
+    return taken
+
+
+def _finish(answers: Sequence[Answer]) -> None:
+    """Write down what became of messages."""
+    try:
+        finished = results.finish_surely(answers)
+    finally:
+        keeper.release(answer.lease for answer in answers)
+    _fall_back(notification.pk for notification in finished if notification.needs_fallback)
+
+
+def _fall_back(notification_ids: Iterable[UUID]) -> None:
+    for pk in notification_ids:
+        try:
+            fallback.fall_back(pk)
+        except DatabaseError as error:
+            if connection.in_atomic_block:
+                raise
+            logger.warning("another way for page %s is left to the sweep: %s", pk, error)
+
+
+def _hand_over(lease: Lease) -> Answer:
+    """Call the transport, outside any transaction."""
+    said = _prepare(lease)
+    if isinstance(said, Answer):
+        return said
+    try:
+        return Answer(lease, TRANSPORTS[lease.channel].send(said))
+    except Exception as error:
+        return Answer(lease, failure=_failure(lease, error), message=said)
+
+
+def _hand_over_together(channel: Channel, of_channel: Sequence[Lease]) -> list[Answer]:
+    """Call a transport that takes many messages at once."""
+    transport = TRANSPORTS[channel]
+    assert sends_together(transport)
+    prepared = [(lease, _prepare(lease)) for lease in of_channel]
+    answers = [said for _, said in prepared if isinstance(said, Answer)]
+    messages = [(lease, said) for lease, said in prepared if isinstance(said, Message)]
+    if not messages:
+        return answers
+    try:
+        ids = transport.send_together([message for _, message in messages])
+    except Exception as error:
+        failure = _failure(messages[0][0], error)
+        for lease, message in messages:
+            answers.append(Answer(lease, failure=failure, message=message))
+            failure = dataclasses.replace(failure, is_ours=True)  # one call is one failure of the provider
+        return answers
+    return answers + [Answer(lease, pk) for (lease, _), pk in zip(messages, ids, strict=True)]
+
+
+def _prepare(lease: Lease) -> Message | Answer:
+    """What is to be handed over, or why nothing is."""
+    transport = TRANSPORTS[lease.channel]
+    if lease.deaths >= leases.MOST_DEATHS:
+        # Not one of them came to an end: whatever kills or stops its senders is not to go on for ever.
+        reason = "its senders died or were too slow"
+        return Answer(lease, failure=Failure(reason, permanent=True, is_ours=True))
+    try:
+        said = messages.render_together(lease.notifications)
+    except Exception as error:
+        return Answer(lease, failure=dataclasses.replace(_failure(lease, error), is_ours=True))
+    if not transport.is_configured():
+        return Answer(lease, failure=Failure(transport.why_off(), permanent=True, is_ours=True))
+    return dataclasses.replace(said, request_id=str(lease.request_id))
+
+
+def _failure(lease: Lease, error: Exception) -> Failure:
+    if isinstance(error, DeliveryError):
+        return Failure.of(error)
+    # A transport's bug must not leave the row to its lease.
+    logger.error("delivery of %s failed", lease.request_id, exc_info=error)
+    return Failure(f"internal error: {error!r}")

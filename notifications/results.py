@@ -2,19 +2,21 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from incidents import rooms, timeline
 from incidents.enums import Kind
+from openalert import sql
 
 from . import accounts, backoff, contacts, dead_letters, notices
-from .enums import AttemptStatus, Channel, Hold, NotificationStatus, Purpose
+from .enums import AttemptStatus, Channel, Hold, NotificationStatus, Purpose, Receipt
 from .exceptions import DeliveryError
 from .leases import PATIENCE, Lease, held_by, want_fallback
 from .models import DeliveryAttempt, Notification
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 # What was sent must not be sent again because the database is away just then.
 PAUSE_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
+AWAY = (OperationalError, InterfaceError)
 # “Later” is no failure of the message, but it is not to be asked for ever.
 MOST_UNCOUNTED = 100
 
@@ -44,18 +47,58 @@ class Failure:
         return cls(str(error), error.permanent, error.retry_after, error.breaks_method)
 
 
-def finish_surely(
-    lease: Lease, *, provider_id: str = "", failure: Failure | None = None, message: Message | None = None
-) -> list[Notification]:
-    """`finish`, again and again while the database is away. Raises its error when that takes too long."""
+@dataclass(frozen=True)
+class Answer:
+    """What became of a message: its provider's id for it, or why it was not taken. `message` is what it said."""
+
+    lease: Lease
+    provider_id: str = ""
+    failure: Failure | None = None
+    message: Message | None = None
+
+
+def finish_surely(answers: Iterable[Answer]) -> list[Notification]:
+    """Write down what became of messages, again and again while the database is away.
+
+    Those that were sent in one transaction, each of the others in its own. Returns the notifications that still were
+    their leases'. Raises the database's error when that takes too long, once the others have had their turn.
+    """
+    answers = list(answers)
+    sent = [answer for answer in answers if not answer.failure]
+    finished: list[Notification] = []
+    fault: DatabaseError | None = None
     until = time.monotonic() + PATIENCE_SECONDS
+    groups = [sent] if sent else []
+    groups += [[answer] for answer in answers if answer.failure]
+    while groups:
+        group = groups.pop(0)
+        try:
+            finished += _write_surely(group, until=until)
+        except DatabaseError as error:
+            if connection.in_atomic_block:
+                raise
+            if len(group) > 1 and not isinstance(error, AWAY):
+                groups += [[answer] for answer in group]  # it is one of them
+            else:
+                fault = error
+    if fault:
+        raise fault
+    return finished
+
+
+def _write_surely(group: Sequence[Answer], *, until: float) -> list[Notification]:
     while True:
         try:
-            return finish(lease, provider_id=provider_id, failure=failure, message=message)
-        except (OperationalError, InterfaceError) as error:
+            if len(group) > 1:
+                return finish_sent(group)
+            [only] = group
+            return finish(
+                only.lease, provider_id=only.provider_id, failure=only.failure, message=only.message
+            )
+        except AWAY as error:
             if connection.in_atomic_block or time.monotonic() > until:
                 raise
-            logger.warning("the result of %s cannot be written yet: %s", lease.request_id, error)
+            logger.warning("results of %s messages cannot be written yet: %s", len(group), error)
             connection.close()
             time.sleep(PAUSE_SECONDS)
 
@@ -64,37 +107,99 @@ def finish_surely(
 def finish(
     lease: Lease, *, provider_id: str = "", failure: Failure | None = None, message: Message | None = None
 ) -> list[Notification]:
-    """Write down what became of the message. Returns the notifications that still were the lease's.
+    """Write down what became of a message. Returns the notifications that still were the lease's.
 
     Those whose lease had run out belong to somebody else by now, and only their attempts are completed. Repeating
-    it changes nothing.
+    it changes nothing. A failure is none when the provider has told meanwhile that it has the message.
     """
+    if failure is None:
+        return finish_sent([Answer(lease, provider_id)])
     now = timezone.now()
     notifications = held_by(lease)
-    for attempt in lease.attempts:
-        attempt.status = AttemptStatus.FAILED if failure else AttemptStatus.SENT
-        attempt.finished_at = attempt.updated_at = now
-        attempt.provider_id = provider_id[:255]
-        attempt.error = failure.error if failure else ""
-        attempt.is_permanent = bool(failure and failure.permanent)
-    fields = ["status", "finished_at", "provider_id", "error", "is_permanent", "updated_at"]
-    DeliveryAttempt.objects.bulk_update(lease.attempts, fields)
-    if failure:
-        _fail(notifications, failure, message, lease.account, now)
-    else:
-        _succeed(notifications, now)
+    if not failure.permanent and (told := _told_of(lease)):
+        return finish_sent([Answer(lease, told.provider_id)])
+    attempts = _complete([Answer(lease, failure=failure)], now)
+    _fail(notifications, failure, message, lease.account, now)
     _tell(notifications)
-    _tell_account(lease, failure, now)
+    _publish(notifications[:1])
+    if attempts:
+        _tell_account(lease, failure, now)
+    return notifications or list(
+        Notification.objects.filter(request_id=lease.request_id, needs_fallback=True)
+    )
+
+
+def _told_of(lease: Lease) -> DeliveryAttempt | None:
+    """The attempt of the message that its provider has told of (receipts.py): its answer alone was lost."""
+    attempts = DeliveryAttempt.objects.filter(request_id=lease.request_id).exclude(receipt=Receipt.NOTHING)
+    return next((attempt for attempt in attempts if attempt.has_arrived), None)
+
+
+SENT = """
+WITH locked AS MATERIALIZED (
+    SELECT n.id FROM notifications_notification n
+    JOIN json_to_recordset(%s::json) AS k (id uuid, request_id uuid) ON n.id = k.id AND n.request_id = k.request_id
+    WHERE n.status = 'sending' ORDER BY n.id FOR UPDATE OF n
+)
+UPDATE notifications_notification n
+SET status = 'sent', sent_at = %s, hold = '', last_error = '', needs_fallback = false, updated_at = %s
+FROM locked WHERE n.id = locked.id RETURNING n.id::text
+"""
+
+
+@transaction.atomic
+def finish_sent(answers: Sequence[Answer]) -> list[Notification]:
+    """`finish` for messages that all were taken, in a fixed number of queries."""
+    now = timezone.now()
+    leased = {n.id_text: n for answer in answers for n in answer.lease.notifications}
+    rows = [{"id": n.id_text, "request_id": n.request_id} for n in leased.values()]
+    ours = {pk for (pk,) in sql.fetch(SENT, [sql.as_json(rows), now, now])}
+    notifications = [n for pk, n in leased.items() if pk in ours]
+    for n in notifications:
+        n.status, n.sent_at, n.updated_at = NotificationStatus.SENT, now, now
+        n.hold, n.last_error, n.needs_fallback = "", "", False
+    attempts = _complete(answers, now)
+    _mend_methods(notifications)
+    _tell(notifications)
+    _publish(
+        answer.lease.notifications[0] for answer in answers if answer.lease.notifications[0].id_text in ours
+    )
+    for account in sorted({answer.lease.account for answer in answers}):
+        if attempts and accounts.succeeded(account, now=now):
+            _release(account, now)
     return notifications
 
 
-def _succeed(notifications: list[Notification], now: datetime) -> None:
-    for notification in notifications:
-        notification.status, notification.sent_at = NotificationStatus.SENT, now
-        notification.hold, notification.last_error, notification.needs_fallback = "", "", False
-        notification.save()
-        if notification.contact_method and notification.contact_method.broken_at:
-            contacts.mark_working(notification.contact_method)
+COMPLETE = """
+UPDATE notifications_deliveryattempt a
+SET status = k.status, finished_at = %s, updated_at = %s, provider_id = k.provider_id, error = k.error,
+    is_permanent = k.is_permanent
+FROM json_to_recordset(%s::json) AS k (id uuid, status text, provider_id text, error text, is_permanent boolean)
+WHERE a.id = k.id AND a.status IN ('started', 'abandoned')
+"""
+
+
+def _complete(answers: Iterable[Answer], now: datetime) -> int:
+    """Complete the messages' attempts. Returns how many were not completed before."""
+    rows = [
+        {
+            "id": attempt.id_text,
+            "status": AttemptStatus.FAILED if answer.failure else AttemptStatus.SENT,
+            "provider_id": answer.provider_id[:255],
+            "error": answer.failure.error if answer.failure else "",
+            "is_permanent": bool(answer.failure and answer.failure.permanent),
+        }
+        for answer in answers
+        for attempt in answer.lease.attempts
+    ]
+    return sql.execute(COMPLETE, [now, now, sql.as_json(rows)])
+
+
+def _mend_methods(notifications: Iterable[Notification]) -> None:
+    methods = {n.contact_method.pk: n.contact_method for n in notifications if n.contact_method}
+    for _, method in sorted(methods.items()):
+        if method.broken_at:
+            contacts.mark_working(method)
 
 
 def _fail(
@@ -154,7 +259,11 @@ def _tell_of_failure(
 ) -> None:
     if failure.breaks_method:
         _break_method(notifications, failure, account, now)
-    dead = [n for n in notifications if n.status == NotificationStatus.DEAD and n.purpose == Purpose.PAGE]
+    dead = [
+        n
+        for n in notifications
+        if n.status == NotificationStatus.DEAD and n.purpose != Purpose.TEST and n.incident
+    ]
     if dead:
         dead_letters.tell_operations(dead[0], account=account, now=now)
 
@@ -165,8 +274,8 @@ def _break_method(notifications: list[Notification], failure: Failure, account: 
         notices.tell_owner_of_broken_method(method, reason=failure.error, account=account, now=now)
 
 
-def _tell_account(lease: Lease, failure: Failure | None, now: datetime) -> None:
-    if failure is None or (failure.permanent and not failure.is_ours):
+def _tell_account(lease: Lease, failure: Failure, now: datetime) -> None:
+    if failure.permanent and not failure.is_ours:
         if accounts.succeeded(lease.account, now=now):
             _release(lease.account, now)
     elif failure.retry_after is not None:
@@ -204,7 +313,15 @@ def _tell(notifications: Sequence[Notification]) -> None:
             entries.append(timeline.entry(incident, Kind.PAGE_FAILED, **told, error=error))
     if entries:
         timeline.record_all(entries)
-    for first in notifications[:1]:  # they are all the same person's
-        is_sent = first.status == NotificationStatus.SENT
-        kind = "notification.sent" if is_sent else "notification.failed"
-        rooms.publish_to_user(first.user_id, kind, {"notification_id": str(first.pk)})
+
+
+def _publish(heads: Iterable[Notification]) -> None:
+    """Tell people's open pages, once for each message."""
+    rooms.publish_to_users(
+        (
+            head.user_id,
+            "notification.sent" if head.status == NotificationStatus.SENT else "notification.failed",
+            {"notification_id": head.id_text},
+        )
+        for head in heads
+    )

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from . import fallback, outbox
-from .lease_keeper import keeper
+from .waking import TOGETHER
 
 logger = logging.getLogger(__name__)
 
@@ -39,24 +39,22 @@ class LeftBehind:
         until = time.monotonic() + LOOK_SECONDS
         while time.monotonic() < until:
             self._pending = {future for future in self._pending if not future.done()}
-            # What the process's workers are sending counts as well, among it most of ours.
-            free = self._concurrency - max(keeper.count, len(self._pending))
-            if free <= 0:
+            if len(self._pending) >= self._concurrency:
                 wait(self._pending, timeout=0.1, return_when=FIRST_COMPLETED)
-                if not self._pending:
-                    return taken  # the others have their hands full
                 continue
-            pages = outbox.take_left_behind(limit=free)
+            pages = outbox.take_left_behind(limit=TOGETHER)
             if not pages:
                 return taken
             taken += len(pages)
-            self._pending |= {self._pool.submit(_deliver, page) for page in pages}
+            self._pending.add(self._pool.submit(_deliver, pages))
         return taken
 
 
-def _deliver(page: UUID) -> None:
+def _deliver(pages: list[UUID]) -> None:
     try:
-        _do(outbox.deliver, page)
+        outbox.deliver_all(pages)
+    except DatabaseError as error:
+        logger.warning("%s pages were left again: %s", len(pages), error)
     finally:
         connection.close()  # back to the pool
 

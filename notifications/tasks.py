@@ -12,9 +12,9 @@ left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
 
 
 @shared_task
-def deliver(notification_id: str) -> None:
-    """Send one notification. Being lost or doubled is harmless: the row is the truth."""
-    outbox.deliver(UUID(notification_id))
+def deliver(*notification_ids: str) -> None:
+    """Send notifications. Being lost or doubled is harmless: the rows are the truth."""
+    outbox.deliver_all(map(UUID, notification_ids))
 
 
 @shared_task

@@ -2,20 +2,24 @@
 
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from escalations.enums import RunStatus
+from alerts import maintenance
+from escalations import engine
+from escalations.enums import RunStatus, WaitReason
+from escalations.models import PagingSettings
 from escalations.tests.factories import PolicyFactory, RunFactory
 from incidents import lifecycle
-from incidents.enums import Kind
+from incidents.enums import Kind, Severity
 from incidents.timeline import SYSTEM
 from notifications import fallback
 from notifications.enums import Channel, Hold, NotificationStatus
 from notifications.exceptions import DeliveryError
+from notifications.models import Notification
 from notifications.signals import notifications_exhausted
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from notifications.tests.recorder import Recorder
@@ -93,6 +97,67 @@ def test_an_answer_in_between_stops_it(pager, provider):
     for _ in range(40):
         pager.wait(seconds=1)
     assert pager.paged(incident) == []
+
+
+def maintenance_from_now(pager, minutes):
+    now = pager.clock.now
+    maintenance.add_window(
+        team=pager.team, title="Upgrade", starts_at=now, ends_at=now + timedelta(minutes=minutes), by=None
+    )
+
+
+def test_nothing_comes_early_in_a_maintenance_window(pager, provider):
+    """It begins after ana was paged, and before her page fails for good."""
+    by_email(pager, "ana", "bo")
+    provider.faulty["ana@example.org"] = DeliveryError("busy")
+    pager.policy(["ana"], ["bo"])
+    incident = pager.fire()
+    maintenance_from_now(pager, 30)
+    for _ in range(60):
+        pager.wait(seconds=1)
+    assert (pager.paged(incident), pager.story(incident)[-1]) == ([], Kind.PAGING_WAITS)
+    assert incident.escalation_runs.get().due_at == pager.clock.now + timedelta(minutes=29)
+    pager.wait(minutes=29)
+    assert pager.paged(incident) == ["bo"]
+
+
+def test_a_run_that_waits_is_not_hurried(pager, provider):
+    by_email(pager, "ana", "bo")
+    pager.policy(["ana"], ["bo"])
+    incident = pager.fire()
+    maintenance_from_now(pager, 30)
+    pager.wait(minutes=5)
+    run = incident.escalation_runs.get()
+    assert run.waits_for == WaitReason.MAINTENANCE
+    assert not engine.hurry(run_id=run.pk, loop=0, step=0, now=pager.clock.now)
+    pager.wait(seconds=1)
+    assert pager.paged(incident) == ["ana"]
+    assert pager.story(incident).count(Kind.PAGING_WAITS) == 1
+
+
+def test_nothing_comes_early_outside_the_working_hours(pager, provider):
+    """It is Monday noon; the team works until a second past."""
+    by_email(pager, "ana", "bo")
+    provider.faulty["ana@example.org"] = DeliveryError("busy")
+    pager.policy(["ana"], ["bo"])
+    hours = {"from": "09:00", "until": "12:01"}
+    PagingSettings.objects.update_or_create(
+        team=pager.team,
+        defaults={
+            "low_urgency_waits": True,
+            "working_hours": dict.fromkeys(("mon", "tue"), hours),
+            "time_zone": "UTC",
+        },
+    )
+    pager.wait(seconds=58)
+    incident = pager.fire(severity=Severity.LOW)
+    for _ in range(60):
+        pager.wait(seconds=1)
+    assert Notification.objects.get(status=NotificationStatus.DEAD).user.name == "ana"
+    assert (pager.paged(incident), pager.story(incident)[-1]) == ([], Kind.PAGING_WAITS)
+    pager.clock.set(datetime(2026, 3, 3, 9, tzinfo=UTC))
+    pager.work()
+    assert pager.paged(incident) == ["bo"]
 
 
 @pytest.mark.django_db(transaction=True)

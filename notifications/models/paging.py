@@ -398,6 +398,11 @@ class DeliveryAttempt(BaseModel):
         return f"Attempt {self.number}: {self.get_status_display()}"
 
     @property
+    def has_arrived(self) -> bool:
+        """Whether its provider has told that it has the message."""
+        return self.receipt != Receipt.NOTHING and not Receipt(self.receipt).is_failure
+
+    @property
     def latency_seconds(self) -> float | None:
         return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
 

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from notifications import accounts, outbox
+from notifications import accounts, leases, outbox, results
 from notifications.enums import Hold, NotificationStatus
 from notifications.exceptions import DeliveryError
 from notifications.models import Notification, ProviderAccount
+from notifications.results import Failure
 from notifications.tests.factories import NotificationFactory
 from notifications.tests.recorder import work, work_for
 
@@ -168,3 +169,28 @@ def test_operations_are_told_once_in_ten_minutes(clock):
         clock.advance(minutes=1)
     assert [minute for minute, is_told in enumerate(told) if is_told] == [0, 10, 20]
     assert accounts.may_tell_operations("twilio", now=clock.now)
+
+
+def test_a_failure_that_is_written_twice_counts_once(clock, provider):
+    """The commit's answer was lost, so the sender writes its result again."""
+    lease = leases.take(NotificationFactory().pk)
+    for _ in range(2):
+        results.finish(lease, failure=Failure("500"))
+    assert ProviderAccount.objects.get().failures == 1
+
+
+def test_a_failure_that_comes_after_its_lease_counts(clock, provider):
+    page = NotificationFactory()
+    late = leases.take(page.pk)
+    clock.advance(seconds=leases.LEASE.total_seconds())
+    leases.take(page.pk)
+    results.finish(late, failure=Failure("500"))
+    assert ProviderAccount.objects.get().failures == 1
+
+
+def test_what_a_failure_asks_for_is_done_though_it_was_written_twice(clock, provider):
+    page = NotificationFactory()
+    lease = leases.take(page.pk)
+    for _ in range(2):
+        finished = results.finish(lease, failure=Failure("no", permanent=True))
+    assert [(n.pk, n.needs_fallback) for n in finished] == [(page.pk, True)]

@@ -15,6 +15,7 @@ from incidents.timeline import SYSTEM, sentence
 from notifications import bundles, outbox
 from notifications.enums import Hold, NotificationStatus
 from notifications.exceptions import DeliveryError
+from notifications.leases import LEASE
 from notifications.models import DeliveryAttempt, Notification
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from notifications.tests.recorder import work, work_for
@@ -161,7 +162,7 @@ def test_a_bundle_whose_worker_died_is_sent_whole(clock, provider, method, servi
     with patch.object(provider, "send", side_effect=SystemExit), pytest.raises(SystemExit):
         work(clock)
     assert len(provider.messages) == 10
-    clock.advance(seconds=59)
+    clock.advance(seconds=LEASE.total_seconds() - 1)
     work(clock)
     assert len(provider.messages) == 10
     clock.advance(seconds=1)

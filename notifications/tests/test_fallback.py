@@ -159,6 +159,41 @@ def test_a_page_that_waits_long_for_its_provider_goes_another_way_and_still_arri
     assert sorted(provider.addresses) == ["home@ana.example.org", "work@ana.example.org"]
 
 
+def tell_manager(clock, person):
+    """The policy has ended, and nobody answered."""
+    incident = IncidentFactory()
+    outbox.page([PageRequest(person.user, incident, uuid7(), 0, 1, Purpose.NOTICE)], now=clock.now)
+    work(clock)
+    work(clock)
+    return incident
+
+
+def test_a_notice_that_nobody_answered_goes_another_way_too(clock, provider, exhausted):
+    mia = Person("mia", work=0, home=5)
+    provider.faulty["work@mia.example.org"] = NO
+    incident = tell_manager(clock, mia)
+    assert provider.addresses == ["home@mia.example.org"]
+    assert {n.purpose for n in incident.notifications.all()} == {Purpose.NOTICE}
+
+
+def test_a_notice_uses_a_method_that_no_rule_uses(clock, provider, exhausted):
+    mia = Person("mia", work=0, home=None)
+    provider.faulty["work@mia.example.org"] = NO
+    incident = tell_manager(clock, mia)
+    assert provider.addresses == ["home@mia.example.org"]
+    assert {n.purpose for n in incident.notifications.all()} == {Purpose.NOTICE}
+
+
+def test_a_notice_that_reaches_nobody_is_told_in_the_story_and_to_operations(clock, provider, exhausted):
+    UserFactory(name="root", is_superuser=True)
+    mia = Person("mia", work=0)
+    provider.faulty["work@mia.example.org"] = NO
+    incident = tell_manager(clock, mia)
+    assert Kind.NOBODY_TO_PAGE in incident.timeline.values_list("kind", flat=True)
+    told = Notification.objects.filter(incident=None, purpose=Purpose.NOTICE)
+    assert {n.user.name for n in told} == {"root"}
+
+
 def test_quiet_hours_keep_a_method_from_being_the_next(clock, provider, exhausted):
     ana = Person("ana", work=0, home=0)
     quiet = QuietHoursFactory(user=ana.user)

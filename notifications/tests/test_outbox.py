@@ -1,6 +1,7 @@
 """The outbox: sent once, on time, whatever fails in between."""
 
 import smtplib
+from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
 from unittest.mock import patch
@@ -218,12 +219,53 @@ def test_snoozed_incident_is_not_paged(page, provider, clock):
     assert provider.messages == []
 
 
-def test_a_page_that_kills_its_senders_is_given_up(page, provider, clock):
-    for _ in range(5):
-        with patch.object(provider, "send", side_effect=SystemExit), pytest.raises(SystemExit):
-            outbox.deliver(page.pk)
-        clock.advance(seconds=LEASE.total_seconds())
+def kill_senders(page, provider, clock, count):
+    """So many die in the call, one after the other, as soon as each gets the page."""
+    with patch.object(provider, "send", side_effect=SystemExit) as killing:
+        while killing.call_count < count:
+            with suppress(SystemExit):
+                outbox.deliver(page.pk)
+            clock.advance(seconds=15)
+    clock.advance(minutes=8)
+
+
+def test_page_does_not_die_because_its_senders_died(page, provider, clock):
+    kill_senders(page, provider, clock, 12)
+    outbox.deliver(page.pk)
+    assert provider.messages == [], "it is tried more and more seldom"
+    clock.advance(minutes=8)
     outbox.deliver(page.pk)
     page.refresh_from_db()
-    assert (page.status, page.attempt_count, provider.messages) == (NotificationStatus.DEAD, 6, [])
+    assert (page.status, page.attempt_count, len(provider.messages)) == (SENT, 13, 1)
+
+
+def test_senders_that_died_leave_a_page_all_its_attempts(page, provider, clock):
+    kill_senders(page, provider, clock, 2)
+    provider.faults = [DeliveryError("busy")] * 4
+    for _ in range(60):
+        work(clock)
+        clock.advance(seconds=1)
+    page.refresh_from_db()
+    assert (page.status, page.attempt_count, len(provider.messages)) == (SENT, 7, 1)
+
+
+def test_page_whose_senders_die_goes_another_way_too(page, provider, clock):
+    other = ContactMethodFactory(user=page.user)
+    kill_senders(page, provider, clock, 3)
+    outbox.deliver(page.pk)
+    assert Notification.objects.exclude(pk=page.pk).get().contact_method == other
+    work(clock)
+    assert provider.addresses == [other.address]
+    clock.advance(minutes=1)
+    work(clock)
+    assert provider.addresses == [other.address, page.address]
+
+
+def test_page_that_kills_its_senders_is_given_up_at_last(page, provider, clock):
+    began = clock.now
+    kill_senders(page, provider, clock, leases.MOST_DEATHS)
+    outbox.deliver(page.pk)
+    page.refresh_from_db()
+    assert (page.status, page.attempt_count, provider.messages) == (NotificationStatus.DEAD, 21, [])
     assert page.last_error == "its senders died or were too slow"
+    assert clock.now - began > timedelta(minutes=40)

@@ -11,6 +11,7 @@ from notifications.enums import Channel, NotificationStatus
 from notifications.leases import LEASE
 from notifications.models import Notification
 from notifications.outbox import PageRequest
+from notifications.slots import Slots
 from notifications.standby import LeftBehind
 from notifications.tests.factories import NotificationFactory
 from notifications.tests.recorder import Recorder
@@ -47,7 +48,8 @@ def gate(monkeypatch):
     return gate
 
 
-def test_pages_left_behind_are_sent_once_and_no_more_at_once_than_allowed(transactional_db, gate):
+def test_pages_left_behind_are_sent_once_and_no_more_at_once_than_allowed(transactional_db, gate, monkeypatch):
+    monkeypatch.setattr(outbox, "slots", Slots(3))
     pages = [NotificationFactory().pk for _ in range(7)]
     first, second = LeftBehind(2), LeftBehind(1)
 

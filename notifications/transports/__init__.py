@@ -2,7 +2,7 @@
 
 from notifications.enums import Channel
 
-from .base import Message, Transport
+from .base import Message, Transport, sends_together
 from .email import EmailTransport
 from .in_app import InAppTransport
 from .messenger import MessengerTransport
@@ -25,4 +25,4 @@ TRANSPORTS: dict[Channel, Transport] = {
     Channel.APPRISE: MessengerTransport(),
 }
 
-__all__ = ["TRANSPORTS", "Message", "Transport"]
+__all__ = ["TRANSPORTS", "Message", "Transport", "sends_together"]

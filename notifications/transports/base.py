@@ -1,8 +1,8 @@
 """What a transport is: it hands a message over, or raises a DeliveryError that knows if it is permanent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeGuard
 from uuid import UUID
 
 from notifications.enums import Action
@@ -69,6 +69,18 @@ class Transport(Protocol):
         Blocks at most as long as the outbox's lease. Raises DeliveryError.
         """
         ...
+
+
+class TogetherTransport(Transport, Protocol):
+    """One that hands many messages over in one call."""
+
+    def send_together(self, messages: Sequence[Message]) -> list[str]:
+        """Hand all of them over and return the provider's ids in their order; when it raises, none was taken."""
+        ...
+
+
+def sends_together(transport: Transport) -> TypeGuard[TogetherTransport]:
+    return hasattr(transport, "send_together")
 
 
 def require_on(transport: Transport) -> None:

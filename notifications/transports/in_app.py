@@ -1,5 +1,7 @@
 """Pages in the app: the notification itself is what the person sees; a toast shows it on open pages."""
 
+from collections.abc import Sequence
+
 from incidents import rooms
 
 from .base import Message
@@ -16,12 +18,19 @@ class InAppTransport:
         return ""
 
     def send(self, message: Message) -> str:
-        toast = {
-            "title": message.subject,
-            "body": message.text.partition("\n")[0],
-            "severity": message.severity,
-            "href": message.href,
-            "notification_id": str(message.notification_id),
-        }
-        rooms.publish_to_user(message.user.pk, "toast", toast)
-        return ""
+        [provider_id] = self.send_together([message])
+        return provider_id
+
+    def send_together(self, messages: Sequence[Message]) -> list[str]:
+        rooms.publish_to_users((message.user.pk, "toast", _toast(message)) for message in messages)
+        return [""] * len(messages)
+
+
+def _toast(message: Message) -> dict[str, str]:
+    return {
+        "title": message.subject,
+        "body": message.text.partition("\n")[0],
+        "severity": message.severity,
+        "href": message.href,
+        "notification_id": str(message.notification_id),
+    }
