@@ -150,7 +150,9 @@ def sent_with(page: Notification) -> list[Notification]:
     """The page and what travels, or travelled, in the same message, loaded to be rendered; the page comes first."""
     if page.bundle_size == 1 or page.request_id is None:
         return [page]
-    others = Notification.objects.filter(request_id=page.request_id).exclude(pk=page.pk)
+    others = Notification.objects.filter(
+        attempts__request_id=page.request_id, request_id=page.request_id
+    ).exclude(pk=page.pk)
     return [page, *others.select_related("user", "contact_method", "incident__service").order_by("pk")]
 
 

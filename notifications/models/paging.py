@@ -392,6 +392,7 @@ class DeliveryAttempt(BaseModel):
         indexes = [
             models.Index(fields=["method_id", "started_at"], name="attempt_by_method"),
             models.Index(fields=["account", "started_at"], name="attempt_by_account"),
+            models.Index(fields=["request_id"], name="attempt_by_request"),
         ]
 
     def __str__(self) -> str:
