@@ -153,7 +153,8 @@ def test_in_a_channel_no_other_site_presses_for_somebody(in_teams):
     [(Channel.SMS, "+14155550123"), (Channel.SLACK, "U024BE7LH"), (Channel.IN_APP, "")],
 )
 def test_channels_with_answers_of_their_own_carry_no_links(channel, address):
-    assert answer_links.links_for(make_page(channel, address)) == {}
+    page = make_page(channel, address)
+    assert answer_links.links_for(page, page.actions) == {}
 
 
 @pytest.mark.django_db(transaction=True)

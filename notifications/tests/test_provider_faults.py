@@ -216,6 +216,7 @@ def set_up(name, web, settings, tmp_path):
     settings.SENDGRID_API_KEY = "SG.key" if name == "email" else ""
     settings.SENDGRID_API_URL = web.url
     settings.WEB_PUSH_PRIVATE_KEY = url64(bytes(range(1, 33)))
+    settings.WEB_PUSH_CONTACT = "mailto:admin@example.org"
     settings.SLACK_BOT_TOKEN, settings.SLACK_API_URL = "xoxb-token", web.url
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     account = {
@@ -293,11 +294,11 @@ def test_429(clock, bench):
     bench.web.answers = [bench.yes, *asked] if bench.way.channel == Channel.MOBILE_PUSH else asked
     pages = bench.page(3)
     work_for(clock, seconds=25)
+    if bench.way.channel == Channel.APPRISE:  # Apprise does not tell what it was answered: tried again at once
+        assert bench.reckon("429, Retry-After: 30") == (3, 0, 0, 0)
+        return
     assert sum(bench.accepted.values()) == 0 and len(bench.other.addresses) == 3
     work_for(clock, seconds=20)
-    if bench.way.channel == Channel.APPRISE:  # Apprise does not tell what it was answered
-        assert bench.reckon("429, Retry-After: 30")[2:] == (0, 0)
-        return
     assert bench.reckon("429, Retry-After: 30", note="by it after 30 s") == (3, 3, 0, 0)
     assert {page.attempts.count() for page in pages} <= {1, 2}
 

@@ -336,7 +336,7 @@ def test_secrets_are_not_shown(channel, address, shown):
 def test_what_was_there_before_is_still_used(db):
     """The migration verifies what people were paged by until then."""
     method = ContactMethodFactory(verified_at=None)
-    migration = MigrationLoader(connection).get_migration("notifications", "0002_transports")
+    migration = MigrationLoader(connection).get_migration("notifications", "0006_verify_known_methods")
     with connection.cursor() as cursor:
         cursor.execute(migration.operations[-1].sql)
     method.refresh_from_db()

@@ -30,10 +30,14 @@ class WebPushTransport:
     can_be_answered = True
 
     def is_configured(self) -> bool:
-        return bool(settings.WEB_PUSH_PRIVATE_KEY)
+        return not self.why_off()
 
     def why_off(self) -> str:
-        return "" if self.is_configured() else "Set WEB_PUSH_PRIVATE_KEY."
+        if not settings.WEB_PUSH_PRIVATE_KEY:
+            return "Set WEB_PUSH_PRIVATE_KEY."
+        # Push services want somebody to ask (RFC 8292 §2.1); the installation's own address is good enough with https.
+        is_contact = settings.WEB_PUSH_CONTACT.startswith(("mailto:", "https://"))
+        return "" if is_contact else "Set WEB_PUSH_CONTACT."
 
     def send(self, message: Message) -> str:
         require_on(self)
@@ -53,7 +57,9 @@ class WebPushTransport:
                 )
         except pywebpush.WebPushException as error:
             raise _failure(error) from error
-        except (ValueError, VapidException) as error:
+        except VapidException as error:  # our own key or contact: somebody may mend it
+            raise DeliveryError(f"the push service was not asked: {error}") from error
+        except ValueError as error:
             raise DeliveryError(f"the browser's keys are wrong: {error}", breaks_method=True) from error
         if isinstance(answer, str) or answer.status_code not in TAKEN:
             status = "" if isinstance(answer, str) else answer.status_code
