@@ -246,6 +246,7 @@ def test_what_is_off_is_said(settings):
     pages.cast.manager.is_staff = True
     pages.cast.manager.save()
     assert "Set TWILIO_ACCOUNT_SID" in pages.text("manager", "/me/")
+    settings.WEB_PUSH_CONTACT = "mailto:admin@example.org"
     settings.WEB_PUSH_PRIVATE_KEY = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA"
     assert "data-push-key=" in pages.text("responder", "/me/")
 
