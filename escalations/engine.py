@@ -127,9 +127,7 @@ def hurry(*, run_id: UUID, loop: int, step: int, now: datetime) -> bool:
     """
     run = (
         EscalationRun.objects.select_for_update()
-        .filter(
-            pk=run_id, status=RunStatus.RUNNING, loop=loop, step=step + 1, due_at__gt=now, waits_for=""
-        )
+        .filter(pk=run_id, status=RunStatus.RUNNING, loop=loop, step=step + 1, due_at__gt=now, waits_for="")
         .first()
     )
     if run is None or run.step >= len(run.snapshot["steps"]):

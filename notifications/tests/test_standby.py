@@ -48,7 +48,9 @@ def gate(monkeypatch):
     return gate
 
 
-def test_pages_left_behind_are_sent_once_and_no_more_at_once_than_allowed(transactional_db, gate, monkeypatch):
+def test_pages_left_behind_are_sent_once_and_no_more_at_once_than_allowed(
+    transactional_db, gate, monkeypatch
+):
     monkeypatch.setattr(outbox, "slots", Slots(3))
     pages = [NotificationFactory().pk for _ in range(7)]
     first, second = LeftBehind(2), LeftBehind(1)
