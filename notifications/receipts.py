@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -129,11 +130,14 @@ def _tell(pages: Sequence[Notification], told: Told) -> None:
             rooms.publish_incident(page.incident, LIVE, notification_id=str(page.pk))
             rooms.publish_to_user(page.user_id, LIVE, {"notification_id": str(page.pk)})
         else:
-            who = {"user": str(page.user), "channel": Channel(page.channel).phrase}
             is_failed = told.receipt.is_failure and told.receipt not in UNHEARD
-            more = {"error": told.words} if is_failed else {"receipt": told.words}
             kind = Kind.PAGE_FAILED if is_failed else Kind.PAGE_RECEIPT
-            entries.append(timeline.entry(page.incident, kind, **who, **more))
+            data: dict[str, Any] = {
+                "user": str(page.user),
+                "channel": Channel(page.channel).phrase,
+                "error" if is_failed else "receipt": told.words,
+            }
+            entries.append(timeline.entry(page.incident, kind, **data))
             rooms.publish_to_user(page.user_id, LIVE, {"notification_id": str(page.pk)})
     if entries:
         timeline.record_all(entries)

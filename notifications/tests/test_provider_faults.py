@@ -294,7 +294,9 @@ def test_429(clock, bench):
     bench.web.answers = [bench.yes, *asked] if bench.way.channel == Channel.MOBILE_PUSH else asked
     pages = bench.page(3)
     work_for(clock, seconds=25)
-    if bench.way.channel == Channel.APPRISE:  # Apprise does not tell what it was answered: tried again at once
+    if (
+        bench.way.channel == Channel.APPRISE
+    ):  # Apprise does not tell what it was answered: tried again at once
         assert bench.reckon("429, Retry-After: 30") == (3, 0, 0, 0)
         return
     assert sum(bench.accepted.values()) == 0 and len(bench.other.addresses) == 3
