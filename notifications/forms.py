@@ -6,11 +6,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from incidents.enums import Severity, Urgency
+from teams.access import teams_to_manage
 from teams.models import User
 
 from . import addresses
-from .enums import Channel
-from .models import WEEKDAYS, ContactMethod, QuietHours
+from .enums import Channel, WebhookEvent
+from .models import WEEKDAYS, ContactMethod, QuietHours, Webhook
 from .text_samples import Kind
 from .transports import TRANSPORTS
 
@@ -83,6 +84,28 @@ class TextSampleForm(forms.Form):
     severity = forms.TypedChoiceField(choices=Severity.choices, coerce=Severity)
     service = forms.CharField(max_length=120)
     kind = forms.TypedChoiceField(choices=Kind.choices, coerce=Kind, label="What")
+
+
+class WebhookForm(forms.ModelForm):
+    """A new webhook of one of the teams that the person manages."""
+
+    events = forms.MultipleChoiceField(
+        choices=WebhookEvent.of_incidents(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Events",
+        help_text="None: all.",
+    )
+
+    class Meta:
+        model = Webhook
+        fields = ("team", "name", "url", "format", "events")
+        labels = {"url": "Address", "format": "Told as"}
+
+    def __init__(self, data: Any = None, *, user: User) -> None:
+        super().__init__(data, auto_id="id_webhook_%s")
+        self.fields["team"].queryset = teams_to_manage(user)
+        self.fields["team"].empty_label = None
 
 
 class RuleForm(forms.Form):

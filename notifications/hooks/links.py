@@ -11,9 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from notifications import answer_links, replies
+from notifications import answer_links, bundles, replies
 from notifications.answer_links import AnswerLink
-from notifications.enums import Channel, Purpose, ReplyOutcome
+from notifications.enums import Action, Channel, Purpose, ReplyOutcome
 from notifications.models import Notification
 from teams.models import User
 
@@ -52,9 +52,9 @@ def _answer(
     request: HttpRequest, link: AnswerLink, page: Notification, user: User, *, key: str
 ) -> HttpResponse:
     if request.method != "POST":
-        return _told(
-            request, {"page": page, "incident": page.incident, "person": user, "action": link.action}
-        )
+        incidents = bundles.incidents_of(bundles.sent_with(page)) if link.action == Action.ACKNOWLEDGE else []
+        asked = {"incident": page.incident, "incidents": incidents, "person": user, "action": link.action}
+        return _told(request, asked)
     pk: UUID = page.pk
     reply, is_new = replies.take_action(
         channel=Channel(page.channel),

@@ -1,5 +1,6 @@
 """Outgoing webhooks: who is told of incidents' events, and the outbox and log of what was told."""
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -82,6 +83,15 @@ class Webhook(BaseModel):
         if outward.is_forbidden_literal(host):
             raise ValidationError({"url": ["This is an address inside a private network."]})
 
+    @property
+    def shown_url(self) -> str:
+        """The address as pages show it: the path of a chat's is a secret."""
+        try:
+            url = urlsplit(self.url)
+        except ValueError:
+            return ""
+        return self.url if self.format == WebhookFormat.OPENALERT else f"{url.scheme}://{url.hostname}/…"
+
     def secrets_at(self, now: datetime) -> list[str]:
         """Those that sign now, the newest first."""
         is_changing = self.previous_secret_until is not None and now < self.previous_secret_until
@@ -131,3 +141,7 @@ class WebhookDelivery(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.event} to {self.webhook}"
+
+    @property
+    def shown_body(self) -> str:
+        return json.dumps(self.body, indent=2, ensure_ascii=False)
