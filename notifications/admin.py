@@ -79,6 +79,7 @@ class ContactMethodAdmin(admin.ModelAdmin):
             "opts": self.opts,
             "title": "Ways of paging, and what they say",
             "form": form if form.is_bound else TextSampleForm(initial=TextSampleForm.DEFAULTS),
+            "ways": text_samples.ways(),
             "samples": text_samples.samples(user=request.user, **given),
             "webhook_addresses": [
                 ("Twilio, incoming messages", twilio.sms_address()),

@@ -13,19 +13,52 @@ from incidents.models import Incident
 from openalert.ids import uuid7
 from teams.models import Service, Team, User
 
-from . import messages, sms_text
+from . import limits, messages, sms_text
 from .enums import Channel, Purpose
 from .hooks import twilio
-from .models import ContactMethod, Notification
+from .models import ContactMethod, Notification, ProviderAccount
 from .transports import TRANSPORTS, Message, messenger, slack, teams, web_push
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One channel: whether it is on, and what it would send. `html` is a whole document, to be shown in a frame."""
+class WayState:
+    """One channel in this installation: why it is off ("" when it is on), and how its provider's account fares."""
 
     channel: Channel
     why_off: str
+    account: str
+    limit_per_minute: int  # 0: none
+    trouble: str
+
+
+def ways() -> list[WayState]:
+    """Every channel: whether it can be used, and whether its provider fails."""
+    accounts = {account.name: account for account in ProviderAccount.objects.all()}
+    return [
+        WayState(
+            channel,
+            transport.why_off(),
+            transport.account,
+            limits.limit_of(transport.account),
+            _trouble(accounts.get(transport.account)),
+        )
+        for channel, transport in TRANSPORTS.items()
+    ]
+
+
+def _trouble(account: ProviderAccount | None) -> str:
+    if account is None or not (account.closed_until or account.failures):
+        return ""
+    until = f"Not used until {account.closed_until:%H:%M:%S} UTC. " if account.closed_until else ""
+    failed = f"Failed {account.failures} times in a row. " if account.failures else ""
+    return f"{until}{failed}{account.last_error}"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One channel, and what it would send. `html` is a whole document, to be shown in a frame."""
+
+    channel: Channel
     subject: str
     text: str
     notes: list[str] = field(default_factory=list)
@@ -96,7 +129,6 @@ def _sample(channel: Channel, incidents: Sequence[Incident | None], kind: Kind, 
     message = messages.render_together(pages)
     return Sample(
         channel=channel,
-        why_off=TRANSPORTS[channel].why_off(),
         subject=message.subject,
         text=message.text,
         notes=_notes(channel, message),

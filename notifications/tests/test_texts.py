@@ -1,14 +1,16 @@
 """What pages say: in one SMS where possible, and never more than text of what came with an alert."""
 
+from datetime import timedelta
 from xml.etree import ElementTree
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from incidents.enums import Severity
-from notifications import sms_text
+from notifications import accounts, sms_text
 from notifications.enums import Channel
 from notifications.hooks import twilio
 from notifications.messages import render
@@ -186,7 +188,9 @@ def test_the_preview_shows_texts_states_and_sizes(client):
     client.force_login(administrator)
     path = reverse("admin:notifications_texts")
     page = client.get(path).text
-    assert "Set TWILIO_ACCOUNT_SID" in page and "/hooks/twilio/sms/" in page
+    assert "Off. Set TWILIO_ACCOUNT_SID" in page and "/hooks/twilio/sms/" in page
+    accounts.pause("smtp", span=timedelta(minutes=5), error="451 later", now=timezone.now())
+    assert "Not used until" in client.get(path).text and "451 later" in client.get(path).text
     assert "units of GSM-7 · 1 segment" in page and 'srcdoc="&lt;!doctype html&gt;' in page
     given = {"title": "<b>Привет</b>", "severity": "low", "service": "Search", "kind": "page"}
     page = client.get(path, given).text

@@ -36,8 +36,12 @@ def given(pages, **changes):
 def test_who_may_do_what(pages, webhook):
     delivery = WebhookDeliveryFactory(webhook=webhook)
     path = f"/webhooks/{webhook.pk}/"
-    assert pages.statuses("get", "/webhooks/") == pages.answers(200, 403, 403, 403)
-    assert pages.statuses("post", "/webhooks/new/", given(pages)) == pages.answers(200, 403, 403, 403)
+    assert pages.statuses("get", "/webhooks/") == pages.answers(200, 200, 200, 200)
+    assert pages.statuses("post", "/webhooks/new/", given(pages)) == pages.answers(200, 422, 422, 422)
+    seen = {
+        who: "To our bot" in pages.text(who, "/webhooks/") for who in ("manager", "responder", "outsider")
+    }
+    assert seen == {"manager": True, "responder": False, "outsider": False}
     assert pages.statuses("get", path) == pages.answers(200, 404, 404, 404)
     for action in ("enabled", "test", "remove"):
         assert pages.statuses("post", f"{path}{action}/") == pages.answers(302, 404, 404, 404)
