@@ -10,6 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from . import fallback, outbox
+from .lease_keeper import keeper
 from .waking import TOGETHER
 
 logger = logging.getLogger(__name__)
@@ -39,8 +40,11 @@ class LeftBehind:
         until = time.monotonic() + LOOK_SECONDS
         while time.monotonic() < until:
             self._pending = {future for future in self._pending if not future.done()}
-            if len(self._pending) >= self._concurrency:
+            # What the process's workers are sending counts as well, among it most of ours.
+            if max(keeper.count, len(self._pending)) >= self._concurrency:
                 wait(self._pending, timeout=0.1, return_when=FIRST_COMPLETED)
+                if not self._pending:
+                    return taken  # the others have their hands full
                 continue
             pages = outbox.take_left_behind(limit=TOGETHER)
             if not pages:
