@@ -50,7 +50,11 @@ def _trouble(account: ProviderAccount | None) -> str:
     if account is None or not (account.closed_until or account.failures):
         return ""
     until = f"Not used until {account.closed_until:%H:%M:%S} UTC. " if account.closed_until else ""
-    failed = f"Failed {account.failures} times in a row. " if account.failures else ""
+    failed = (
+        f"Failed {account.failures} time{'' if account.failures == 1 else 's'} in a row. "
+        if account.failures
+        else ""
+    )
     return f"{until}{failed}{account.last_error}"
 
 

@@ -55,6 +55,7 @@ def compose(
         keys=method.keys if method else {},
         actions=tuple(actions),
         is_page=context["kind"] in ("page", "bundle"),
+        is_bundle=context["kind"] == "bundle",
     )
 
 

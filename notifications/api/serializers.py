@@ -54,6 +54,7 @@ class ContactMethodSerializer(OwnedSerializer):
             setattr(instance, name, value)
         if (instance.channel, instance.address) != before:
             instance.settle_verification(now=timezone.now())
+            instance.broken_at, instance.broken_reason = None, ""  # that was said of the old address
         instance.save()
         return instance
 

@@ -118,6 +118,7 @@ def test_a_browser_decrypts_what_it_gets(push_service, browser, page):
     assert b"Checkout" not in taken.body
     shown = json.loads(browser.decrypt(taken.body))
     answers = shown.pop("answers")
+    assert shown.pop("labels") == {"acknowledge": "Acknowledge", "resolve": "Resolve"}
     assert shown == {
         "title": f"[CRITICAL] #{page.incident.number} Checkout “errors” above 5 %",
         "body": "Payments: Checkout “errors” above 5 %",

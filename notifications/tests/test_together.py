@@ -88,6 +88,7 @@ def test_a_bundle_says_how_many_and_the_worst_in_each_channel(channel):
         ["acknowledge"] if channel in answer_links.PERSONAL + answer_links.SHARED else []
     )
     assert bool(message.html) is (channel == Channel.EMAIL)
+    assert message.label_of(Action.ACKNOWLEDGE) == "Acknowledge all"
 
 
 def test_a_bundle_by_sms_is_one_message_and_says_how_to_answer():

@@ -32,7 +32,12 @@ class Message:
     keys: Mapping[str, str] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
     is_page: bool = False
+    is_bundle: bool = False
     request_id: str = ""
+
+    def label_of(self, action: Action) -> str:
+        """What a button says that answers it."""
+        return f"{action.label} all" if self.is_bundle else str(action.label)
 
     @property
     def text_without_links(self) -> str:

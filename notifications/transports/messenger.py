@@ -8,7 +8,7 @@ import apprise
 from django.conf import settings
 
 from notifications import addresses
-from notifications.enums import Channel
+from notifications.enums import Action, Channel
 from notifications.exceptions import DeliveryError
 from openalert import outward
 
@@ -69,7 +69,7 @@ def kind(severity: str) -> apprise.NotifyType:
 
 def body(message: Message) -> str:
     facts = [f"{name}: {value}" for name, value in message.facts]
-    links = [f"{name.capitalize()}: {address}" for name, address in message.answers.items()]
+    links = [f"{message.label_of(Action(name))}: {address}" for name, address in message.answers.items()]
     return "\n".join([message.text, *facts, *links, message.href])
 
 

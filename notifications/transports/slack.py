@@ -119,7 +119,7 @@ def blocks(message: Message) -> list[dict[str, Any]]:
             {
                 "type": "button",
                 "action_id": action.value,
-                "text": plain(action.label),
+                "text": plain(message.label_of(action)),
                 "value": str(message.notification_id),
             }
             for action in message.actions

@@ -3,6 +3,7 @@ Workflows; Adaptive Cards 1.4). The buttons are links; whoever follows one signs
 
 from typing import Any
 
+from notifications.enums import Action
 from notifications.exceptions import DeliveryError
 from openalert import outward
 
@@ -65,7 +66,7 @@ def card(message: Message) -> dict[str, Any]:
     if message.facts:
         facts = [{"title": name, "value": escaped(value)} for name, value in message.facts]
         body.append({"type": "FactSet", "facts": facts})
-    links = [(name.capitalize(), address) for name, address in message.answers.items()]
+    links = [(message.label_of(Action(name)), address) for name, address in message.answers.items()]
     return envelope(body, [*links, ("Open", message.href)])
 
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from py_vapid import VapidException
 
+from notifications.enums import Action
 from notifications.exceptions import DeliveryError
 from openalert import outward
 
@@ -95,6 +96,7 @@ def payload(message: Message) -> str:
             "severity": message.severity,
             "tag": str(message.notification_id),
             "answers": dict(message.answers),
+            "labels": {name: message.label_of(Action(name)) for name in message.answers},
         },
         ensure_ascii=False,
     )

@@ -2,7 +2,6 @@
  *
  * An answer's address is signed and good for once: it needs no session, so a button works on a locked phone. */
 
-const LABELS = { acknowledge: "Acknowledge", resolve: "Resolve" };
 const STAYING = new Set(["critical", "high"]);
 
 self.addEventListener("install", () => self.skipWaiting());
@@ -19,7 +18,7 @@ function read(event) {
 self.addEventListener("push", (event) => {
   const page = read(event);
   const answers = page.answers ?? {};
-  const actions = Object.keys(answers).map((action) => ({ action, title: LABELS[action] ?? action }));
+  const actions = Object.keys(answers).map((action) => ({ action, title: page.labels?.[action] ?? action }));
   event.waitUntil(
     self.registration.showNotification(page.title, {
       body: page.body,
