@@ -24,6 +24,7 @@ EVENTS: dict[Signal, WebhookEvent] = {
     signals.incidents_opened: WebhookEvent.OPENED,
     signals.incidents_acknowledged: WebhookEvent.ACKNOWLEDGED,
     signals.incidents_unacknowledged: WebhookEvent.UNACKNOWLEDGED,
+    signals.incidents_acknowledgements_expired: WebhookEvent.UNACKNOWLEDGED,
     signals.incidents_snoozed: WebhookEvent.SNOOZED,
     signals.incidents_woken: WebhookEvent.WOKEN,
     signals.incidents_resolved: WebhookEvent.RESOLVED,

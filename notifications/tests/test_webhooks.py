@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -119,6 +119,17 @@ def test_every_event_of_an_incident_is_told_in_its_order(receiver, hook, clock):
         "url": f"https://alerts.example.org/incidents/{incident.number}/",
     }
     assert told[1]["data"]["actor"] == {"kind": "user", "name": "Ana Ruiz", "via": "web"}
+
+
+def test_an_acknowledgement_that_ran_out_is_told(receiver, hook):
+    incident = open_incident(hook)
+    lifecycle.acknowledge(incident_id=incident.pk, actor=Actor.person(UserFactory(), via="web"))
+    with transaction.atomic():
+        lifecycle.expire_acknowledgements_locked(lifecycle.lock([incident.pk]))
+    work()
+    last = receiver.taken[-1].json
+    assert (last["type"], last["data"]["incident"]["status"]) == ("incident.unacknowledged", "open")
+    assert last["data"]["actor"]["name"] == "OpenAlert"
 
 
 def test_only_the_events_and_teams_that_were_asked_for(receiver, hook):
