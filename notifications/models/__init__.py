@@ -1,18 +1,9 @@
 """The tables of the notifications app, a module for each matter."""
 
 from .answers import Reply, Verification
-from .paging import (
-    LONGEST_ADDRESS,
-    WEEKDAYS,
-    ContactMethod,
-    DeliveryAttempt,
-    MailboxMessage,
-    Notification,
-    NotificationRule,
-    OperationsTeam,
-    ProviderAccount,
-    QuietHours,
-)
+from .contacts import LONGEST_ADDRESS, WEEKDAYS, ContactMethod, NotificationRule, QuietHours
+from .operations import OperationsTeam, ProviderAccount
+from .paging import DeliveryAttempt, MailboxMessage, Notification
 from .webhooks import Webhook, WebhookDelivery
 
 __all__ = [

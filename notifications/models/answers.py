@@ -8,7 +8,8 @@ from incidents.models import Incident
 from notifications.enums import Action, Channel, ReplyOutcome
 from openalert.base import BaseModel
 
-from .paging import LONGEST_ADDRESS, ContactMethod, Notification
+from .contacts import LONGEST_ADDRESS, ContactMethod
+from .paging import Notification
 
 
 class Reply(BaseModel):
