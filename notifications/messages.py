@@ -1,9 +1,11 @@
 """What a notification says, rendered for its channel at the moment of sending from templates/notifications/."""
 
 from collections.abc import Sequence
+from functools import cache
 from urllib.parse import urljoin
 
 from django.conf import settings
+from django.template.loader import get_template
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,6 +17,17 @@ from .enums import Purpose
 from .models import Notification
 from .plain import one_line
 from .transports import Message
+
+LETTERS = ("page_subject.txt", "page.txt", "page.html", "bundle_subject.txt", "bundle.txt", "bundle.html")
+SHORT = ("sms", "voice", "push", "chat")
+
+
+@cache
+def load() -> None:
+    """Load what messages are made of, templates and addresses: seconds, in a sender that has just started."""
+    reverse("me")
+    for name in (*LETTERS, *(f"texts/{short}.txt" for short in SHORT)):
+        get_template(f"notifications/{name}")
 
 
 def render_together(notifications: Sequence[Notification]) -> Message:

@@ -234,6 +234,7 @@ def deliver_all(notification_ids: Iterable[UUID]) -> None:
     Repeating it, or doing it twice at once, is harmless. Failures are kept in the rows and tried again by
     the sweep; nothing is raised for a transport's sake.
     """
+    messages.load()  # before anything is leased: an answer is to stop what is not handed over
     together, apart = _within_limits(list(notification_ids))
     for start in range(0, len(together), TOGETHER):
         _send_together(together[start : start + TOGETHER])
