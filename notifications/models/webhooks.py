@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from incidents.models import Incident
 from notifications.enums import WebhookDeliveryStatus, WebhookEvent, WebhookFormat
@@ -91,6 +92,11 @@ class Webhook(BaseModel):
         except ValueError:
             return ""
         return self.url if self.format == WebhookFormat.OPENALERT else f"{url.scheme}://{url.hostname}/…"
+
+    @property
+    def resting_until(self) -> datetime | None:
+        """When it is called again; None when it may be now."""
+        return self.rests_until if self.rests_until and self.rests_until > timezone.now() else None
 
     def secrets_at(self, now: datetime) -> list[str]:
         """Those that sign now, the newest first."""
