@@ -100,6 +100,7 @@ SUBSCRIBE = """PushManager.prototype.subscribe = async function (options) {
 def test_a_person_sends_their_pages_to_the_browser_at_hand(transactional_db, monkeypatch):
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     monkeypatch.setenv("WEB_PUSH_PRIVATE_KEY", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA")
+    monkeypatch.setenv("WEB_PUSH_CONTACT", "mailto:admin@example.org")
     ana = UserFactory()
     with running_stack() as stack, running_browser() as browser:
         context = browser.new_context()
