@@ -108,9 +108,9 @@ def test_the_answer_to_a_test_page_is_seen_to_arrive(client, page):
     client.force_login(page.user)
     assert list(answer_links.links_for(page, page.actions)) == ["acknowledge"]
     assert "Answer the test page?" in client.get(link(page)).text
-    assert "answered" not in client.get("/me/").text
+    assert "your answer arrived" not in client.get("/me/").text
     assert "Your answer to the test page has arrived." in client.post(link(page)).text
-    assert "Test sent, answered" in client.get("/me/").text
+    assert "Test sent, your answer arrived" in client.get("/me/").text
 
 
 def test_somebody_who_left_answers_nothing(client, page):
