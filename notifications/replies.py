@@ -95,9 +95,8 @@ def take_text(*, channel: Channel, key: str, sender: str, text: str) -> Reply:
     done = _each(incidents, action, user, VIA[channel])
     if ALL in numbers and len(done) > 1:
         return _finish(reply, user, action, _together(done))
-    results = [done[number] for number in numbers or done if number in done] + others
-    if ALL in numbers:
-        results = [*done.values(), *others]
+    asked = [] if ALL in numbers else numbers
+    results = [done[number] for number in asked or done if number in done] + others
     first = next((result for result in results if result.outcome == ReplyOutcome.DONE), results[0])
     words = " ".join(result.words for result in results)
     return _finish(reply, user, action, Result(first.outcome, words, first.incident))
