@@ -33,7 +33,6 @@ def test_what_became_of_a_page_is_shown_live(transactional_db, monkeypatch):
         looks = browser.new_context().new_page()
         sign_in(looks, stack.url, ana.email, PASSWORD)
         looks.goto(f"{stack.url}{incident.get_absolute_url()}")
-        looks.locator("#incident-timeline").wait_for()
         looks.get_by_text("Live", exact=True).wait_for()
         receipts.take(notification_id=page.pk, provider_id="SM1", receipt=Receipt.DELIVERED)
         looks.get_by_text("The page to Ana Ruiz by SMS: delivered").wait_for()
