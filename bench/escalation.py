@@ -83,17 +83,20 @@ def installation() -> Iterator[dict[str, str]]:
 
 def populate() -> dict[str, Any]:
     """Teams with people who are paged in the app, and what they would be paged by."""
+    from django.utils import timezone
+
     from incidents.enums import Urgency
     from notifications.enums import Channel
     from notifications.models import ContactMethod, NotificationRule
     from teams.models import Membership, Service, Team, User
 
+    now = timezone.now()
     teams = Team.objects.bulk_create(Team(name=f"Team {n}") for n in range(TEAMS))
     users = User.objects.bulk_create(
         User(name=f"Person {n}", email=f"person-{n}@example.org", password="!") for n in range(TEAMS * PEOPLE)
     )
     methods = ContactMethod.objects.bulk_create(
-        ContactMethod(user=user, channel=Channel.IN_APP) for user in users
+        ContactMethod(user=user, channel=Channel.IN_APP, verified_at=now) for user in users
     )
     NotificationRule.objects.bulk_create(
         NotificationRule(user=method.user, urgency=urgency, contact_method=method)

@@ -80,6 +80,7 @@ class Kind(models.TextChoices):
     ESCALATION_EXHAUSTED = "escalation_exhausted", "Escalation ended without an answer"
     NOBODY_TO_PAGE = "nobody_to_page", "Nobody to page"
     PAGE_SENT = "page_sent", "Page sent"
+    PAGE_RECEIPT = "page_receipt", "What became of a page"
     PAGE_FAILED = "page_failed", "Page failed"
 
 

@@ -168,6 +168,8 @@ def expire_acknowledgements_locked(incidents: list[Incident]) -> None:
         incident.updated_at = now
     Incident.objects.bulk_update(incidents, ["status", "acknowledged_at", "acknowledged_by", "updated_at"])
     timeline.record_all(entries)
+    if incidents:
+        signals.incidents_acknowledgements_expired.send(sender=Incident, incidents=incidents, actor=SYSTEM)
 
 
 @transaction.atomic

@@ -10,6 +10,8 @@ from django.dispatch import Signal
 incidents_opened = Signal()
 incidents_acknowledged = Signal()
 incidents_unacknowledged = Signal()
+# Nobody resolved them in time. Whoever lets them run out goes on with the paging, so it is not told as unacknowledged.
+incidents_acknowledgements_expired = Signal()
 incidents_snoozed = Signal()
 incidents_woken = Signal()
 incidents_resolved = Signal()

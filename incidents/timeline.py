@@ -214,5 +214,6 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.ESCALATION_EXHAUSTED: _exhausted,
     Kind.NOBODY_TO_PAGE: lambda who, data: f"Nobody could be paged: {data['reason']}",
     Kind.PAGE_SENT: lambda who, data: f"Paged {data['user']} {_channel(data)}",
+    Kind.PAGE_RECEIPT: lambda who, data: f"The page to {data['user']} {data['channel']}: {data['receipt']}",
     Kind.PAGE_FAILED: lambda who, data: f"Could not page {data['user']} {data['channel']}: {data['error']}",
 }

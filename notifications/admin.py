@@ -1,9 +1,26 @@
 """The administrator's pages for how people are reached, and the view of what was sent."""
 
-from django.contrib import admin
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urljoin
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
 from openalert.admin_tools import RecordAdmin, RecordInline
+from openalert.exceptions import OpenAlertError
 
+from . import text_samples, webhooks
+from .enums import WebhookEvent
+from .forms import TextSampleForm
+from .hooks import twilio
 from .models import (
     ContactMethod,
     DeliveryAttempt,
@@ -13,6 +30,9 @@ from .models import (
     OperationsTeam,
     ProviderAccount,
     QuietHours,
+    Reply,
+    Webhook,
+    WebhookDelivery,
 )
 
 
@@ -25,13 +45,49 @@ class RuleInline(admin.TabularInline):
 
 @admin.register(ContactMethod)
 class ContactMethodAdmin(admin.ModelAdmin):
-    list_display = ("user", "channel", "address", "label", "is_enabled", "broken_at")
-    list_filter = ("channel", "is_enabled", ("broken_at", admin.EmptyFieldListFilter), "user__teams")
+    list_display = ("user", "channel", "shown_address", "label", "is_enabled", "verified_at", "broken_at")
+    list_filter = (
+        "channel",
+        "is_enabled",
+        ("verified_at", admin.EmptyFieldListFilter),
+        ("broken_at", admin.EmptyFieldListFilter),
+        "user__teams",
+    )
     readonly_fields = ("broken_at", "broken_reason")
     list_select_related = ("user",)
     search_fields = ("user__name", "user__email", "address", "label")
     autocomplete_fields = ("user",)
     inlines = (RuleInline,)
+    change_list_template = "admin/notifications/contactmethod/change_list.html"
+
+    @admin.display(ordering="address", description="address")
+    def shown_address(self, method: ContactMethod) -> str:
+        return method.shown_address
+
+    def get_urls(self) -> list[URLPattern]:
+        texts = path("texts/", self.admin_site.admin_view(self.texts), name="notifications_texts")
+        return [texts, *super().get_urls()]
+
+    def texts(self, request: HttpRequest) -> HttpResponse:
+        """Which ways of paging are on, and what each would say of the incident that the form describes."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = TextSampleForm(request.GET or None)
+        given = form.cleaned_data if form.is_valid() else TextSampleForm.DEFAULTS
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Ways of paging, and what they say",
+            "form": form if form.is_bound else TextSampleForm(initial=TextSampleForm.DEFAULTS),
+            "ways": text_samples.ways(),
+            "samples": text_samples.samples(user=request.user, **given),
+            "webhook_addresses": [
+                ("Twilio, incoming messages", twilio.sms_address()),
+                ("SendGrid, event webhook", urljoin(settings.SITE_URL, reverse("sendgrid-events"))),
+                ("Slack, interactivity", urljoin(settings.SITE_URL, reverse("slack-interaction"))),
+            ],
+        }
+        return TemplateResponse(request, "admin/notifications/contactmethod/texts.html", context)
 
 
 @admin.register(NotificationRule)
@@ -76,6 +132,9 @@ class AttemptInline(RecordInline):
         "is_permanent",
         "request_id",
         "provider_id",
+        "receipt",
+        "receipt_at",
+        "receipt_detail",
     )
 
 
@@ -102,8 +161,17 @@ class NotificationAdmin(RecordAdmin):
 
 @admin.register(DeliveryAttempt)
 class DeliveryAttemptAdmin(RecordAdmin):
-    list_display = ("started_at", "notification", "number", "status", "latency", "error", "provider_id")
-    list_filter = ("status", "is_permanent", "notification__channel", "started_at")
+    list_display = (
+        "started_at",
+        "notification",
+        "number",
+        "status",
+        "receipt",
+        "latency",
+        "error",
+        "provider_id",
+    )
+    list_filter = ("status", "receipt", "is_permanent", "notification__channel", "started_at")
     list_select_related = ("notification__user",)
     search_fields = ("notification__user__name", "error", "=provider_id")
     show_full_result_count = False
@@ -118,3 +186,107 @@ class MailboxMessageAdmin(RecordAdmin):
     list_display = ("created_at", "recipient", "subject")
     list_filter = ("created_at",)
     search_fields = ("recipient", "subject")
+
+
+@admin.register(Reply)
+class ReplyAdmin(RecordAdmin):
+    list_display = ("created_at", "channel", "sender", "user", "text", "outcome", "incident", "answer")
+    list_filter = ("outcome", "channel", "created_at")
+    list_select_related = ("user", "incident")
+    search_fields = ("sender", "user__name", "=incident__number")
+    show_full_result_count = False
+
+
+class WebhookForm(forms.ModelForm):
+    events = forms.MultipleChoiceField(
+        choices=WebhookEvent.of_incidents(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Which events are told; none chosen: all.",
+    )
+
+
+@admin.register(Webhook)
+class WebhookAdmin(admin.ModelAdmin):
+    form = WebhookForm
+    list_display = (
+        "name",
+        "team",
+        "url",
+        "format",
+        "is_enabled",
+        "failures",
+        "rests_until",
+        "disabled_reason",
+    )
+    list_filter = ("is_enabled", "format", "team")
+    list_select_related = ("team",)
+    search_fields = ("name", "url", "team__name")
+    autocomplete_fields = ("team",)
+    readonly_fields = ("failures", "rests_until", "disabled_reason", "previous_secret_until")
+    actions = ("rotate_secret", "send_test")
+
+    def save_model(self, request: HttpRequest, obj: Webhook, form: forms.ModelForm, change: bool) -> None:
+        if change:
+            webhooks.change(obj.pk, **{name: form.cleaned_data[name] for name in form.changed_data})
+        else:
+            self._show(request, obj, webhooks.create(obj))
+
+    def _show(self, request: HttpRequest, webhook: Webhook, secret: str) -> None:
+        text = "The secret of {} is <code>{}</code>. Copy it now: it is not shown again."
+        self.message_user(request, format_html(text, webhook, secret), messages.WARNING)
+
+    @admin.action(description="Give new secrets; the old ones sign too for a day", permissions=["change"])
+    def rotate_secret(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        for webhook in queryset:
+            self._show(request, webhook, webhooks.rotate_secret(webhook.pk))
+
+    @admin.action(description="Send a test event", permissions=["change"])
+    def send_test(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        _each(self, request, queryset, webhooks.send_test, "test events are on their way")
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(RecordAdmin):
+    list_display = (
+        "created_at",
+        "webhook",
+        "event",
+        "incident",
+        "status",
+        "attempt_count",
+        "response_status",
+        "latency_seconds",
+        "last_error",
+    )
+    list_filter = ("status", "event", "webhook__team", "created_at")
+    list_select_related = ("webhook", "incident")
+    search_fields = ("webhook__name", "=incident__number", "=event_id")
+    show_full_result_count = False
+    actions = ("replay",)
+
+    @admin.action(description="Send again", permissions=["view"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
+        if not request.user.has_perm("notifications.change_webhook"):
+            raise PermissionDenied
+        _each(
+            self,
+            request,
+            queryset.select_related("webhook"),
+            webhooks.replay,
+            "deliveries are on their way again",
+        )
+
+
+def _each(
+    page: admin.ModelAdmin, request: HttpRequest, rows: Iterable[Any], action: Callable[[Any], Any], done: str
+) -> None:
+    """Do it for each of the rows, and tell how many it was and why others were not."""
+    count = 0
+    for row in rows:
+        try:
+            action(row)
+            count += 1
+        except OpenAlertError as failure:
+            page.message_user(request, f"{row}: {failure.detail}", messages.ERROR)
+    page.message_user(request, f"{count} {done}.")

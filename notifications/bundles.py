@@ -8,17 +8,20 @@ and wait less, so that no flood of others delays them.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from urllib.parse import urljoin
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Min, Q, QuerySet
-from django.template.loader import render_to_string
 from django.urls import reverse
 
 from incidents.enums import SEVERITIES, Severity
+from incidents.models import Incident
 
-from .enums import UNFINISHED, Hold, NotificationStatus, Purpose
+from . import texts
+from .enums import UNFINISHED, Action, Hold, NotificationStatus, Purpose
 from .models import DeliveryAttempt, Notification
+from .plain import one_line
 from .transports import Message
 
 WINDOW = timedelta(minutes=1)
@@ -114,33 +117,43 @@ def companions(page: Notification, *, now: datetime) -> QuerySet[Notification]:
 def render(pages: Sequence[Notification]) -> Message:
     """“23 incidents on 4 services, worst: …”: one message for pages to one person, of several incidents."""
     head = pages[0]
-    incidents = list({page.incident_id: page.incident for page in pages if page.incident}.values())
-    incidents.sort(key=lambda incident: (Severity(incident.severity).rank, incident.number))
-    href = settings.SITE_URL.rstrip("/") + reverse("incidents")
+    incidents = incidents_of(pages)
+    worst = incidents[0]
     context = {
+        "kind": "bundle",
         "user": head.user,
         "incidents": incidents[:MOST_NAMED],
         "others": max(0, len(incidents) - MOST_NAMED),
         "summary": summary(incident.service_id for incident in incidents),
-        "worst": incidents[0],
+        "worst": worst,
+        "title": one_line(worst.title),
+        "service": one_line(worst.service.name),
         "counts": [
             (severity.label.lower(), count)
             for severity in SEVERITIES
             if (count := sum(incident.severity == severity for incident in incidents))
         ],
-        "href": href,
+        "href": urljoin(settings.SITE_URL, reverse("incidents")),
     }
-    subject = " ".join(render_to_string("notifications/bundle_subject.txt", context).split())
-    return Message(
-        notification_id=head.pk,
-        user=head.user,
-        address=head.address,
-        subject=subject[:200],
-        text=render_to_string("notifications/bundle.txt", context).strip() + "\n",
-        html=render_to_string("notifications/bundle.html", context),
-        href=href,
-        severity=incidents[0].severity,
+    return texts.compose(
+        head, context, letter="bundle", severity=worst.severity, actions=(Action.ACKNOWLEDGE,)
     )
+
+
+def incidents_of(pages: Iterable[Notification]) -> list[Incident]:
+    """The incidents that the pages are about, each once, the worst and then the oldest first."""
+    incidents = list({page.incident_id: page.incident for page in pages if page.incident}.values())
+    return sorted(incidents, key=lambda incident: (Severity(incident.severity).rank, incident.number))
+
+
+def sent_with(page: Notification) -> list[Notification]:
+    """The page and what travels, or travelled, in the same message, loaded to be rendered; the page comes first."""
+    if page.bundle_size == 1 or page.request_id is None:
+        return [page]
+    others = Notification.objects.filter(
+        attempts__request_id=page.request_id, request_id=page.request_id
+    ).exclude(pk=page.pk)
+    return [page, *others.select_related("user", "contact_method", "incident__service").order_by("pk")]
 
 
 def is_of_several(pages: Iterable[Notification]) -> bool:

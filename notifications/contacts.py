@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from incidents.enums import Urgency
 from openalert.words import listed
@@ -21,9 +22,10 @@ def ensure_default_methods(user: User) -> None:
     """
     if ContactMethod.objects.filter(user=user).exists():
         return
+    now = timezone.now()
     methods = [
-        ContactMethod(user=user, channel=Channel.IN_APP),
-        ContactMethod(user=user, channel=Channel.EMAIL, address=user.email),
+        ContactMethod(user=user, channel=Channel.IN_APP, verified_at=now),
+        ContactMethod(user=user, channel=Channel.EMAIL, address=user.email, verified_at=now),
     ]
     with transaction.atomic():
         ContactMethod.objects.bulk_create(methods, ignore_conflicts=True)
@@ -41,8 +43,9 @@ def rules_for(users: Iterable[User], urgency: Urgency) -> dict[UUID, list[Notifi
     """The rules by which each person is to be reached now, by the person's id.
 
     Somebody with working methods but without a rule for this urgency is reached by all of them at once:
-    silence must be asked for by switching the methods off. Those who did that are not in the result. When all
-    that are switched on are broken, they are tried all the same: a message in vain is better than silence.
+    silence must be asked for by switching the methods off. Those who did that, and whose others are not
+    verified, are not in the result. When all that are left are broken, they are tried all the same: a message in
+    vain is better than silence.
     """
     users = list(users)
     methods = _methods_by_user(users)
@@ -67,9 +70,9 @@ def rules_for(users: Iterable[User], urgency: Urgency) -> dict[UUID, list[Notifi
 
 
 def usable_of(methods: Iterable[ContactMethod]) -> list[ContactMethod]:
-    """The working ones of a person's methods or, when none works, all that are switched on."""
-    enabled = [method for method in methods if method.is_enabled]
-    return [method for method in enabled if method.is_working] or enabled
+    """The working ones of a person's methods or, when none works, all that are switched on and verified."""
+    usable = [method for method in methods if method.is_usable]
+    return [method for method in usable if method.is_working] or usable
 
 
 def _methods_by_user(users: Iterable[User]) -> dict[UUID, list[ContactMethod]]:
@@ -81,7 +84,9 @@ def _methods_by_user(users: Iterable[User]) -> dict[UUID, list[ContactMethod]]:
 
 @transaction.atomic
 def add_method(method: ContactMethod) -> None:
-    """Save a new, validated contact method, to be used at once for both urgencies until its owner says otherwise."""
+    """Save a new, validated contact method, to be used at once for both urgencies until its owner says otherwise;
+    where a code is needed, once that was typed in."""
+    method.settle_verification(now=timezone.now())
     method.save(force_insert=True)
     for urgency in Urgency:
         set_rule(user=method.user, urgency=urgency, method=method, delay_minutes=0)
@@ -129,7 +134,7 @@ def in_words(rules: Iterable[NotificationRule]) -> str:
         method = rule.contact_method
         phrase = Channel(method.channel).phrase
         by_delay.setdefault(rule.delay_minutes, []).append(
-            f"{phrase} to {method.label or method.address}" if method.address else phrase
+            f"{phrase} to {method.label or method.shown_address}" if method.address else phrase
         )
     parts = (
         f"{f'after {delay} min' if delay else 'at once'}: {listed(ways)}" for delay, ways in by_delay.items()

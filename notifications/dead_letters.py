@@ -16,7 +16,7 @@ from teams.enums import Role
 from teams.models import User
 
 from . import accounts, notices
-from .enums import Channel, NotificationStatus
+from .enums import Channel, NotificationStatus, Purpose
 from .models import Notification, OperationsTeam
 from .waking import GRACE, wake_senders
 
@@ -26,8 +26,9 @@ RESPONDING = (Role.RESPONDER, Role.MANAGER)
 
 
 def dead_letters() -> QuerySet[Notification]:
-    """Those that nobody has put away."""
-    return Notification.objects.filter(status=NotificationStatus.DEAD, discarded_at__isnull=True)
+    """Those that nobody has put away. A code to verify an address by is none: its person is told, and asks for another."""
+    dead = Notification.objects.filter(status=NotificationStatus.DEAD, discarded_at__isnull=True)
+    return dead.exclude(purpose=Purpose.VERIFICATION)
 
 
 def visible_to(user: User) -> QuerySet[Notification]:

@@ -50,3 +50,61 @@ class NoSuchProvider(OpenAlertError):
     code = "not_found"
     detail = "There is no such provider."
     status = 404
+
+
+class ContactMethodUnverified(OpenAlertError):
+    code = "contact_method_unverified"
+    detail = "Nothing is sent to this contact method until its code has been typed in."
+    status = 409
+
+
+class ContactMethodVerified(OpenAlertError):
+    code = "contact_method_verified"
+    detail = "This contact method is verified already."
+    status = 409
+
+
+class TransportOff(OpenAlertError):
+    """This installation cannot send by the channel."""
+
+    code = "transport_off"
+    detail = "This installation does not send by this way."
+    status = 409
+
+
+class TooManyCodes(OpenAlertError):
+    code = "too_many_codes"
+    detail = "These were many codes. Wait a while before you ask for another."
+    status = 429
+
+
+class CodeExpired(OpenAlertError):
+    code = "code_expired"
+    detail = "This code is too old, or another was sent since. Ask for a new one."
+
+
+class TooManyTries(OpenAlertError):
+    code = "too_many_tries"
+    detail = "That was wrong too often. Ask for a new code."
+
+
+class WrongCode(OpenAlertError):
+    code = "wrong_code"
+
+    def __init__(self, *, tries_left: int) -> None:
+        tries = "1 try is" if tries_left == 1 else f"{tries_left} tries are"
+        super().__init__(f"This is not the code. {tries} left.", field="code")
+
+
+class BadSignature(OpenAlertError):
+    """A request does not prove who sent it."""
+
+    code = "bad_signature"
+    detail = "The signature is missing, wrong or too old."
+    status = 403
+
+
+class WebhookDisabled(OpenAlertError):
+    code = "webhook_disabled"
+    detail = "This webhook is switched off."
+    status = 409

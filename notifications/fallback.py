@@ -51,6 +51,7 @@ def _go_on(page: Notification, now: datetime) -> None:
         Notification.objects.filter(run_id=page.run_id, loop=page.loop, step=page.step)
         .exclude(pk=page.pk)
         .select_related("user")
+        .prefetch_related("attempts")
     )
     own = [other for other in of_step if other.user_id == page.user_id]
     if planned := _next_planned(own, now):
@@ -66,12 +67,13 @@ def _go_on(page: Notification, now: datetime) -> None:
 def may_reach(page: Notification) -> bool:
     """Whether a page has reached its person, or still may before long.
 
-    In the app it has once it was seen: nobody may have had it open.
+    In the app it has once it was seen: nobody may have had it open. By phone it has not when nobody or a machine took
+    the call.
     """
     if page.channel == Channel.IN_APP:
         return page.seen_at is not None
     if page.status == NotificationStatus.SENT:
-        return True
+        return not page.was_unheard
     return page.is_unfinished and page.hold != Hold.QUIET_HOURS and page.fell_back_at is None
 
 

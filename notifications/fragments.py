@@ -33,7 +33,7 @@ def incident_pages(request: HttpRequest, number: int) -> HttpResponse:
     """Who has been paged about an incident, how, and what became of it; the newest step first."""
     incident = incident_for(request, number)
     newest = Notification.objects.filter(incident=incident).order_by("-created_at", "-pk")
-    pages = list(newest.select_related("user")[: MOST_SHOWN + 1])
+    pages = list(newest.select_related("user").prefetch_related("attempts")[: MOST_SHOWN + 1])
     return render(
         request,
         "notifications/_incident_pages.html",

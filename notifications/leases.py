@@ -85,18 +85,26 @@ class Held:
     needs_fallback: bool = False
 
 
+@dataclass(frozen=True)
+class Known:
+    """Its sender died, but the provider has told meanwhile that it has the message: the lease is to be finished."""
+
+    lease: Lease
+    provider_id: str
+
+
 def account_of(channel: str) -> str:
     return TRANSPORTS[Channel(channel)].account
 
 
-def take(notification_id: UUID) -> Lease | Held | None:
+def take(notification_id: UUID) -> Lease | Held | Known | None:
     """Take one notification, with what is bundled with it; None when there is nothing to do."""
     taken = take_all([notification_id])
     return taken[0] if taken else None
 
 
 @transaction.atomic
-def take_all(notification_ids: Sequence[UUID]) -> list[Lease | Held]:
+def take_all(notification_ids: Sequence[UUID]) -> list[Lease | Held | Known]:
     """Take those of the notifications that may go out, the most urgent first, with what is bundled with them.
 
     Says what has to wait, and nothing of those with which there is nothing to do. In a fixed number of queries, but
@@ -123,13 +131,15 @@ class _Taking:
         self.touched: dict[UUID, Notification] = {}
         self.abandoned: list[UUID] = []
         self.attempts: list[DeliveryAttempt] = []
-        self.taken: list[Lease | Held] = []
+        self.taken: list[Lease | Held | Known] = []
 
-    def take(self, notifications: Sequence[Notification]) -> list[Lease | Held]:
+    def take(self, notifications: Sequence[Notification]) -> list[Lease | Held | Known]:
         takeable = [
             n for n in notifications if n.status == NotificationStatus.PENDING or _has_run_out(n, self.now)
         ]
-        needed = [n for n in takeable if self._is_needed(n)]
+        known = _known([n for n in takeable if n.status == NotificationStatus.SENDING])
+        self.taken += known.values()
+        needed = [n for n in takeable if n.request_id not in known and self._is_needed(n)]
         storms = bundles.Storms(needed, now=self.now)
         # In one order, so that two workers that wait for a probe's row cannot deadlock.
         accounts_of = sorted({account_of(n.channel) for n in needed})
@@ -232,6 +242,26 @@ class _Taking:
 
 def _has_run_out(notification: Notification, now: datetime) -> bool:
     return notification.lease_until is None or notification.lease_until <= now
+
+
+def _known(left: Sequence[Notification]) -> dict[UUID | None, Known]:
+    """What became of the messages of senders that are not expected back, by their names, where the providers have told
+    (receipts.py)."""
+    if not left:
+        return {}
+    attempts: dict[UUID | None, list[DeliveryAttempt]] = {}
+    for attempt in DeliveryAttempt.objects.filter(
+        request_id__in={n.request_id for n in left if n.request_id}, status=AttemptStatus.STARTED
+    ).select_related("notification__user", "notification__incident__service", "notification__contact_method"):
+        attempts.setdefault(attempt.request_id, []).append(attempt)
+    known: dict[UUID | None, Known] = {}
+    for request_id, of_message in attempts.items():
+        told = next((attempt for attempt in of_message if attempt.has_arrived), None)
+        if told and request_id:
+            pages = [attempt.notification for attempt in of_message]
+            lease = Lease(request_id, told.account, is_probe=False, notifications=pages, attempts=of_message)
+            known[request_id] = Known(lease, told.provider_id)
+    return known
 
 
 def _abandon(ids: Iterable[UUID], now: datetime) -> None:

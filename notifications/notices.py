@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from urllib.parse import urljoin
 
 from django.conf import settings
-from django.template.loader import render_to_string
 from django.urls import reverse
 
-from incidents.enums import Urgency
+from incidents.enums import Severity, Urgency
 from teams.models import User
 
-from . import contacts
+from . import contacts, texts
 from .enums import Channel, Purpose
 from .models import ContactMethod, Notification
+from .plain import one_line
 from .transports import TRANSPORTS, Message
 from .waking import GRACE, wake_senders
 
@@ -90,16 +91,16 @@ def _write(notices: list[Notification]) -> list[Notification]:
 
 
 def render(notice: Notification) -> Message:
-    """The message for a notice with its user loaded."""
+    """The message for a notice about the paging itself, with its user and contact method loaded."""
     said = notice.payload
-    context = {"subject": said["subject"], "text": said["text"], "href": settings.SITE_URL + said["path"]}
-    return Message(
-        notification_id=notice.pk,
-        user=notice.user,
-        address=notice.address,
-        subject=" ".join(said["subject"].split())[:200],
-        text=render_to_string("notifications/notice.txt", context).strip() + "\n",
-        html=render_to_string("notifications/notice.html", context),
-        href=context["href"],
-        severity="low",
-    )
+    subject, text = said["subject"], said["text"]
+    context = {
+        "kind": "paging",
+        "user": notice.user,
+        "subject": subject,
+        "text": text,
+        "title": one_line(f"{subject}. {text}"),
+        "service": "",
+        "href": urljoin(settings.SITE_URL, said["path"]),
+    }
+    return texts.compose(notice, context, letter="notice", severity=Severity.LOW)

@@ -27,11 +27,11 @@ from openalert import sql
 from openalert.wake import wake, waker
 from teams.models import User
 
-from . import bundles, contacts, fallback, leases, limits, messages, notices, quiet, results
+from . import contacts, fallback, leases, limits, messages, quiet, results
 from .enums import UNFINISHED, Channel, Hold, NotificationStatus, Purpose
-from .exceptions import ContactMethodDisabled, DeliveryError
+from .exceptions import ContactMethodDisabled, ContactMethodUnverified, DeliveryError
 from .lease_keeper import keeper
-from .leases import Held, Lease
+from .leases import Held, Known, Lease
 from .models import ContactMethod, Notification
 from .results import Answer, Failure
 from .slots import slots
@@ -112,17 +112,25 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
     return unreachable
 
 
-@transaction.atomic
 def send_test(*, user: User, contact_method: ContactMethod) -> Notification:
-    """Send a test page by one of the person's own methods. Raises ContactMethodDisabled.
+    """Send a test page by one of the person's own methods.
 
-    One that arrives mends a method that was marked as broken.
+    One that arrives mends a method that was marked as broken. Raises ContactMethodDisabled and
+    ContactMethodUnverified.
     """
     if not contact_method.is_enabled:
         raise ContactMethodDisabled
+    if not contact_method.is_verified:
+        raise ContactMethodUnverified
+    return send_now(user=user, contact_method=contact_method, purpose=Purpose.TEST)
+
+
+@transaction.atomic
+def send_now(*, user: User, contact_method: ContactMethod, purpose: Purpose) -> Notification:
+    """Send what is about no incident, at once."""
     now = timezone.now()
     notification = Notification.objects.create(
-        purpose=Purpose.TEST,
+        purpose=purpose,
         user=user,
         contact_method=contact_method,
         channel=contact_method.channel,
@@ -355,6 +363,7 @@ def _take(notification_ids: Sequence[UUID]) -> list[Lease]:
     found = leases.take_all(notification_ids)
     taken = [lease for lease in found if isinstance(lease, Lease)]
     keeper.hold(taken)
+    _finish([Answer(one.lease, one.provider_id) for one in found if isinstance(one, Known)])
     held = {one.notification_id for one in found if isinstance(one, Held) and one.needs_fallback}
     for lease in list(taken):
         now = timezone.now()
@@ -425,12 +434,12 @@ def _prepare(lease: Lease) -> Message | Answer:
         reason = "its senders died or were too slow"
         return Answer(lease, failure=Failure(reason, permanent=True, is_ours=True))
     try:
-        message = dataclasses.replace(_render(lease), request_id=str(lease.request_id))
+        said = messages.render_together(lease.notifications)
     except Exception as error:
         return Answer(lease, failure=dataclasses.replace(_failure(lease, error), is_ours=True))
     if not transport.is_configured():
         return Answer(lease, failure=Failure(transport.why_off(), permanent=True, is_ours=True))
-    return message
+    return dataclasses.replace(said, request_id=str(lease.request_id))
 
 
 def _failure(lease: Lease, error: Exception) -> Failure:
@@ -439,12 +448,3 @@ def _failure(lease: Lease, error: Exception) -> Failure:
     # A transport's bug must not leave the row to its lease.
     logger.error("delivery of %s failed", lease.request_id, exc_info=error)
     return Failure(f"internal error: {error!r}")
-
-
-def _render(lease: Lease) -> Message:
-    head = lease.notifications[0]
-    if head.is_about_paging:
-        return notices.render(head)
-    if bundles.is_of_several(lease.notifications):
-        return bundles.render(lease.notifications)
-    return messages.render(head)

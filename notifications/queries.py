@@ -12,7 +12,7 @@ from teams.models import User
 
 from . import contacts
 from .enums import Channel, NotificationStatus, Purpose
-from .models import ContactMethod, MailboxMessage, Notification, NotificationRule
+from .models import ContactMethod, MailboxMessage, Notification, NotificationRule, Verification
 
 TESTS_SHOWN_FOR = timedelta(minutes=10)
 
@@ -60,7 +60,18 @@ def last_tests(user: User, *, now: datetime) -> dict[UUID, Notification]:
         contact_method__isnull=False,
         created_at__gte=now - TESTS_SHOWN_FOR,
     )
-    return {test.contact_method_id: test for test in tests.order_by("created_at")}
+    return {
+        test.contact_method_id: test
+        for test in tests.order_by("created_at").prefetch_related("attempts", "replies")
+    }
+
+
+def waiting_codes(user: User, *, now: datetime) -> set[UUID]:
+    """The ids of the person's methods for which a code is on its way or waits to be typed in."""
+    waiting = Verification.objects.filter(
+        contact_method__user=user, contact_method__verified_at=None, expires_at__gt=now, tries_left__gt=0
+    )
+    return set(waiting.values_list("contact_method_id", flat=True))
 
 
 def pages_in_app(user: User) -> QuerySet[Notification]:

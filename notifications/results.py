@@ -18,10 +18,10 @@ from openalert import sql
 
 from . import accounts, backoff, contacts, dead_letters, notices
 from .counting import count_failed, count_sent
-from .enums import AttemptStatus, Channel, Hold, NotificationStatus, Purpose
+from .enums import AttemptStatus, Channel, Hold, NotificationStatus, Purpose, Receipt
 from .exceptions import DeliveryError
 from .leases import PATIENCE, Lease, held_by, want_fallback
-from .models import Notification
+from .models import DeliveryAttempt, Notification
 from .transports import TRANSPORTS, Message
 
 logger = logging.getLogger(__name__)
@@ -112,12 +112,14 @@ def finish(
     """Write down what became of a message. Returns the notifications that still were the lease's.
 
     Those whose lease had run out belong to somebody else by now, and only their attempts are completed. Repeating
-    it changes nothing.
+    it changes nothing. A failure is none when the provider has told meanwhile that it has the message.
     """
     if failure is None:
         return finish_sent([Answer(lease, provider_id)])
     now = timezone.now()
     notifications = held_by(lease)
+    if not failure.permanent and (told := _told_of(lease)):
+        return finish_sent([Answer(lease, told.provider_id)])
     attempts = _complete([Answer(lease, failure=failure)], now)
     _fail(notifications, failure, message, lease.account, now)
     _tell(notifications)
@@ -128,6 +130,12 @@ def finish(
     return notifications or list(
         Notification.objects.filter(request_id=lease.request_id, needs_fallback=True)
     )
+
+
+def _told_of(lease: Lease) -> DeliveryAttempt | None:
+    """The attempt of the message that its provider has told of (receipts.py): its answer alone was lost."""
+    attempts = DeliveryAttempt.objects.filter(request_id=lease.request_id).exclude(receipt=Receipt.NOTHING)
+    return next((attempt for attempt in attempts if attempt.has_arrived), None)
 
 
 SENT = """
@@ -230,10 +238,7 @@ def _fail(
             notification.uncounted_attempts += 1
         counted = notification.attempt_count - notification.uncounted_attempts
         if failure.permanent or counted >= backoff.MAX_ATTEMPTS:
-            notification.status = NotificationStatus.DEAD
-            if message and not notification.is_about_paging:
-                notification.payload = {"subject": message.subject, "text": message.text}
-            want_fallback(notification)
+            _die(notification, message)
         else:
             # What travels together is tried again together.
             if failure.retry_after is not None:
@@ -246,6 +251,37 @@ def _fail(
             if is_asked_to_wait and delay > PATIENCE:
                 want_fallback(notification)
         notification.save()
+    _tell_of_failure(notifications, failure, account, now)
+
+
+def bury(
+    notifications: list[Notification],
+    failure: Failure,
+    message: Message | None,
+    *,
+    account: str,
+    now: datetime,
+) -> None:
+    """A provider took the message of these (rows locked) and says later that it did not arrive."""
+    for notification in notifications:
+        notification.last_error = failure.error
+        _die(notification, message)
+        notification.save()
+    _tell_of_failure(notifications, failure, account, now)
+
+
+def _die(notification: Notification, message: Message | None) -> None:
+    """It failed for good: kept with what it said, less the secrets. Does not save."""
+    notification.status = NotificationStatus.DEAD
+    is_secret = notification.purpose == Purpose.VERIFICATION
+    if message and not notification.is_about_paging and not is_secret:
+        notification.payload = {"subject": message.subject, "text": message.text_without_links}
+    want_fallback(notification)
+
+
+def _tell_of_failure(
+    notifications: list[Notification], failure: Failure, account: str, now: datetime
+) -> None:
     if failure.breaks_method:
         _break_method(notifications, failure, account, now)
     dead = [

@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
-from . import fallback, outbox, retention
+from . import chat, fallback, outbox, retention, webhooks
 from .standby import LeftBehind
 
 left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
@@ -39,3 +39,27 @@ def deliver_left_behind() -> None:
 def remove_old_pages() -> None:
     """Every quarter of an hour: remove pages that are older than the installation wants to keep."""
     retention.remove_old(days=settings.PAGE_RETENTION_DAYS)
+
+
+@shared_task
+def tell_slack(response_url: str, answer: str) -> None:
+    """Put the words of an answer where a button was pressed. Being lost leaves the old message there."""
+    chat.tell_slack(response_url, answer)
+
+
+@shared_task
+def deliver_webhook(delivery_id: str) -> None:
+    """Call one webhook. Being lost or doubled is harmless: the row is the truth."""
+    webhooks.deliver(UUID(delivery_id))
+
+
+@shared_task
+def sweep_webhooks() -> None:
+    """Every other second: wake what is due."""
+    webhooks.sweep()
+
+
+@shared_task
+def remove_old_webhook_deliveries() -> None:
+    """Now and then: the log does not grow for ever."""
+    webhooks.remove_old()

@@ -1,8 +1,9 @@
-from django.urls import path
+from django.urls import include, path
 
-from . import dead_letter_views, fragments, mailbox_views, quiet_views, views
+from . import dead_letter_views, fragments, mailbox_views, quiet_views, views, webhook_page_views
 
 urlpatterns = [
+    path("", include("notifications.hooks.urls")),
     path("incidents/<int:number>/pages/", fragments.incident_pages, name="incident-pages"),
     path("me/", views.me, name="me"),
     path("me/methods/", views.add_method, name="method-new"),
@@ -10,6 +11,9 @@ urlpatterns = [
     path("me/methods/<uuid:pk>/mended/", views.mend_method, name="method-mended"),
     path("me/methods/<uuid:pk>/remove/", views.remove_method, name="method-remove"),
     path("me/methods/<uuid:pk>/test/", views.test_method, name="method-test"),
+    path("me/methods/<uuid:pk>/code/", views.send_code, name="method-code"),
+    path("me/methods/<uuid:pk>/verify/", views.verify, name="method-verify"),
+    path("service-worker.js", views.service_worker, name="service-worker"),
     path("me/rules/", views.add_rule, name="rule-new"),
     path("me/rules/<uuid:pk>/remove/", views.remove_rule, name="rule-remove"),
     path("me/quiet-hours/", quiet_views.add, name="quiet-hours-new"),
@@ -21,6 +25,14 @@ urlpatterns = [
     path("dead-letters/", dead_letter_views.letters, name="dead-letters"),
     path("dead-letters/replay/", dead_letter_views.replay, name="dead-letters-replay"),
     path("dead-letters/discard/", dead_letter_views.discard, name="dead-letters-discard"),
+    path("webhooks/", webhook_page_views.webhook_list, name="webhooks"),
+    path("webhooks/new/", webhook_page_views.add, name="webhook-new"),
+    path("webhooks/<uuid:pk>/", webhook_page_views.deliveries, name="webhook"),
+    path("webhooks/<uuid:pk>/enabled/", webhook_page_views.set_enabled, name="webhook-enabled"),
+    path("webhooks/<uuid:pk>/secret/", webhook_page_views.rotate_secret, name="webhook-secret"),
+    path("webhooks/<uuid:pk>/test/", webhook_page_views.send_test, name="webhook-test"),
+    path("webhooks/<uuid:pk>/remove/", webhook_page_views.remove, name="webhook-remove"),
+    path("webhooks/deliveries/<uuid:pk>/replay/", webhook_page_views.replay, name="webhook-replay"),
     path("mailbox/", mailbox_views.mailbox, name="mailbox"),
     path("mailbox/<uuid:pk>/", mailbox_views.mailbox_message, name="mailbox-message"),
 ]

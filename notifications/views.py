@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -16,11 +17,12 @@ from incidents.enums import Urgency
 from openalert.answers import done, refused
 from openalert.exceptions import OpenAlertError
 
-from . import contacts, outbox, queries
-from .enums import Purpose
+from . import contacts, outbox, queries, verification
+from .enums import Channel, Purpose
 from .exceptions import TooManyTestPages
-from .forms import ContactMethodForm, QuietHoursForm, RuleForm
+from .forms import CodeForm, ContactMethodForm, QuietHoursForm, RuleForm
 from .models import ContactMethod, Notification, NotificationRule, QuietHours
+from .transports import TRANSPORTS, web_push
 
 REACH_CHANGED = "reach-changed"  # the region with methods and rules listens for it
 SEEN = "pages-seen"  # the list and the number in the top bar listen for it
@@ -42,13 +44,29 @@ def render_me(
     method_form: ContactMethodForm | None = None,
     rule_form: RuleForm | None = None,
     quiet_form: QuietHoursForm | None = None,
+    code_form: tuple[UUID, CodeForm] | None = None,
 ) -> HttpResponse:
     """The page; with a faulty form in it, htmx gets the region of methods and rules alone."""
     user, now = request.user, timezone.now()
     tests = queries.last_tests(user, now=now)
+    waiting = queries.waiting_codes(user, now=now)
     methods = ContactMethod.objects.filter(user=user).order_by("created_at")
     context: dict[str, Any] = {
-        "methods": [(method, tests.get(method.pk)) for method in methods],
+        "methods": [
+            (
+                method,
+                tests.get(method.pk),
+                None if method.is_verified else _code_form(request, method.pk, code_form),
+                method.pk in waiting,
+            )
+            for method in methods
+        ],
+        "push_key": web_push.public_key() if TRANSPORTS[Channel.WEB_PUSH].is_configured() else "",
+        "off": [
+            (channel.label, transport.why_off())
+            for channel, transport in TRANSPORTS.items()
+            if transport.why_off()
+        ],
         "reaches": [
             (reach, _rule_form(request, reach.urgency, rule_form)) for reach in queries.reach_of(user)
         ],
@@ -57,9 +75,13 @@ def render_me(
         "quiet_form": quiet_form or QuietHoursForm(user=user),
         "memberships": user.memberships.select_related("team"),
     }
-    is_faulty = method_form or rule_form or quiet_form
+    is_faulty = method_form or rule_form or quiet_form or code_form
     template = "notifications/_reach.html" if is_faulty and request.htmx else "notifications/me.html"
     return render(request, template, context, status=422 if is_faulty else 200)
+
+
+def _code_form(request: HttpRequest, pk: UUID, faulty: tuple[UUID, CodeForm] | None) -> CodeForm:
+    return faulty[1] if faulty and faulty[0] == pk else CodeForm(auto_id=f"id_{pk}_%s")
 
 
 def _rule_form(request: HttpRequest, urgency: Urgency, faulty: RuleForm | None) -> RuleForm:
@@ -73,8 +95,15 @@ def add_method(request: HttpRequest) -> HttpResponse:
     form = ContactMethodForm(request.POST, user=request.user)
     if not form.is_valid():
         return render_me(request, method_form=form)
-    contacts.add_method(form.instance)
-    return said_on_me(request, f"Added: {form.instance}")
+    method = form.instance
+    contacts.add_method(method)
+    if method.is_verified:
+        return said_on_me(request, f"Added: {method}")
+    try:
+        verification.send_code(method.pk)
+    except OpenAlertError as failure:
+        return said_on_me(request, f"Added: {method}. {failure.detail}")
+    return said_on_me(request, f"Added: {method}. Its code is on its way")
 
 
 @login_required
@@ -117,6 +146,32 @@ def test_method(request: HttpRequest, pk: UUID) -> HttpResponse:
     except OpenAlertError as failure:
         return refused(request, failure, to=reverse("me"))
     return said_on_me(request, "A test page is on its way")
+
+
+@login_required
+@require_POST
+def send_code(request: HttpRequest, pk: UUID) -> HttpResponse:
+    method = _own_method(request, pk)
+    try:
+        verification.send_code(method.pk)
+    except OpenAlertError as failure:
+        return refused(request, failure, to=reverse("me"))
+    return said_on_me(request, "A code is on its way")
+
+
+@login_required
+@require_POST
+def verify(request: HttpRequest, pk: UUID) -> HttpResponse:
+    method = _own_method(request, pk)
+    form = CodeForm(request.POST, auto_id=f"id_{pk}_%s")
+    if form.is_valid():
+        try:
+            verification.verify(method.pk, form.cleaned_data["code"])
+        except OpenAlertError as failure:
+            form.add_error("code", failure.detail)
+        else:
+            return said_on_me(request, f"Pages reach you here now: {method}")
+    return render_me(request, code_form=(pk, form))
 
 
 def _limit_tests(request: HttpRequest) -> None:
@@ -202,3 +257,10 @@ def unread(request: HttpRequest) -> HttpResponse:
     """The bell in the top bar and how many pages the person has not seen."""
     count = queries.unseen_pages(request.user)[: MOST_UNREAD + 1].count()
     return render(request, "notifications/_unread.html", {"count": count, "most": MOST_UNREAD})
+
+
+@require_GET
+def service_worker(request: HttpRequest) -> HttpResponse:
+    """The script that shows push messages. It stands at the root, for that is how far it reaches."""
+    script = (settings.BASE_DIR / "static" / "js" / "service-worker.js").read_bytes()
+    return HttpResponse(script, content_type="text/javascript", headers={"Cache-Control": "no-cache"})

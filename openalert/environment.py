@@ -4,6 +4,8 @@ Nothing is required for development: with neither DATABASE_URL nor REDIS_URL the
 Either of them makes it an installation, which must name all that it depends on.
 """
 
+import base64
+import json
 import logging
 import os
 import re
@@ -11,11 +13,15 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import environ
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, derive_private_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from django.http.request import validate_host
 
 from openalert.embedded.places import Places
@@ -76,6 +82,32 @@ class Watching:
 
 
 @dataclass(frozen=True)
+class Providers:
+    """Accounts by which pages travel. What is "" is not set: the transports that need it are off."""
+
+    twilio_account_sid: str
+    twilio_auth_token: str
+    twilio_from_number: str
+    twilio_messaging_service_sid: str
+    twilio_api_url: str
+    voice_calls: bool
+    phone_region: str
+    sendgrid_api_key: str
+    sendgrid_event_public_key: str
+    sendgrid_api_url: str
+    web_push_private_key: str
+    web_push_contact: str
+    fcm_service_account_file: str
+    fcm_api_url: str
+    slack_bot_token: str
+    slack_signing_secret: str
+    slack_api_url: str
+    apprise_schemes: list[str]
+    timeout: int
+    outgoing_networks: list[str]
+
+
+@dataclass(frozen=True)
 class Environment:
     """Everything that settings.py takes from outside, whole and valid."""
 
@@ -96,7 +128,6 @@ class Environment:
     timeline_retention_days: int
     page_retention_days: int
     intake_alerts_per_minute: int
-    fetch_private_addresses: bool
     worker_concurrency: int
     provider_limit_per_minute: int
     provider_limits: dict[str, int]
@@ -105,12 +136,24 @@ class Environment:
     from_address: str
     mail_intake: MailIntake
     watching: Watching
+    providers: Providers
 
     @property
     def secrets(self) -> list[str]:
         """What must never be shown, wherever it stands."""
-        passwords = [urlsplit(self.redis_url).password, self.database.get("PASSWORD"), self.email.password]
-        return [self.secret_key, self.watching.metrics_token, *filter(None, passwords)]
+        providers = self.providers
+        given = [
+            urlsplit(self.redis_url).password,
+            self.database.get("PASSWORD"),
+            self.email.password,
+            self.watching.metrics_token,
+            providers.twilio_auth_token,
+            providers.sendgrid_api_key,
+            providers.web_push_private_key,
+            providers.slack_bot_token,
+            providers.slack_signing_secret,
+        ]
+        return [self.secret_key, *filter(None, given)]
 
     @property
     def broker_url(self) -> str:
@@ -187,6 +230,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         )
     values["mail_intake"] = _mail_intake(reader, port, "localhost" if embedded else host_of(site_url or ""))
     values["watching"] = _watching(reader)
+    values["providers"] = _providers(reader)
     pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
     prepares = reader.boolean("DATABASE_PREPARED_STATEMENTS", embedded)
     email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
@@ -204,7 +248,6 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "timeline_retention_days": reader.integer("TIMELINE_RETENTION_DAYS", 0, lowest=0),
         "page_retention_days": reader.integer("PAGE_RETENTION_DAYS", 0, lowest=0),
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
-        "fetch_private_addresses": reader.boolean("FETCH_PRIVATE_ADDRESSES", False),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "provider_limit_per_minute": reader.integer("PROVIDER_LIMIT_PER_MINUTE", 100, lowest=0),
         "provider_limits": reader.read("PROVIDER_LIMITS", check_limits, LIMITS_WANTED) or {},
@@ -264,6 +307,53 @@ def _watching(reader: "Reader") -> Watching:
         operators_webhook_url=reader.read("OPERATORS_WEBHOOK_URL", check_url, URL_WANTED) or "",
         heartbeat_url=reader.read("HEARTBEAT_URL", check_url, URL_WANTED) or "",
         heartbeat_seconds=reader.integer("HEARTBEAT_SECONDS", 60, lowest=1, highest=3600),
+    )
+
+
+def _providers(reader: "Reader") -> Providers:
+    account = reader.read("TWILIO_ACCOUNT_SID", check_account_sid, ACCOUNT_SID_WANTED) or ""
+    token = reader.given("TWILIO_AUTH_TOKEN")
+    number = reader.read("TWILIO_FROM_NUMBER", check_phone_number, PHONE_NUMBER_WANTED) or ""
+    service = reader.read("TWILIO_MESSAGING_SERVICE_SID", check_service_sid, SERVICE_SID_WANTED) or ""
+    if account and not token:
+        reader.fault("TWILIO_AUTH_TOKEN", "", "the auth token of the account TWILIO_ACCOUNT_SID")
+    if account and not number and not service:
+        reader.fault("TWILIO_FROM_NUMBER", "", f"{PHONE_NUMBER_WANTED}; or TWILIO_MESSAGING_SERVICE_SID")
+    voice_calls = reader.boolean("FEATURE_VOICE_CALLS", False)
+    slack_token = reader.given("SLACK_BOT_TOKEN")
+    schemes = reader.read("APPRISE_SCHEMES", check_schemes, SCHEMES_WANTED)
+    if slack_token and not reader.given("SLACK_SIGNING_SECRET"):
+        reader.fault("SLACK_SIGNING_SECRET", "", "the signing secret of the app: it checks what buttons send")
+    return Providers(
+        twilio_account_sid=account,
+        twilio_auth_token=token,
+        twilio_from_number=number,
+        twilio_messaging_service_sid=service,
+        twilio_api_url=reader.read("TWILIO_API_URL", check_site_url, API_URL_WANTED) or "",
+        voice_calls=voice_calls,
+        phone_region=reader.read("PHONE_REGION", check_region, REGION_WANTED) or "",
+        sendgrid_api_key=reader.given("SENDGRID_API_KEY"),
+        sendgrid_event_public_key=reader.read(
+            "SENDGRID_EVENT_PUBLIC_KEY", check_public_key, PUBLIC_KEY_WANTED, secret=True
+        )
+        or "",
+        sendgrid_api_url=reader.read("SENDGRID_API_URL", check_site_url, API_URL_WANTED)
+        or "https://api.sendgrid.com",
+        web_push_private_key=reader.read(
+            "WEB_PUSH_PRIVATE_KEY", check_vapid_key, VAPID_KEY_WANTED, secret=True
+        )
+        or "",
+        web_push_contact=reader.read("WEB_PUSH_CONTACT", check_contact, CONTACT_WANTED) or "",
+        fcm_service_account_file=reader.read("FCM_SERVICE_ACCOUNT_FILE", check_service_account, FCM_WANTED)
+        or "",
+        fcm_api_url=reader.read("FCM_API_URL", check_site_url, API_URL_WANTED)
+        or "https://fcm.googleapis.com",
+        slack_bot_token=slack_token,
+        slack_signing_secret=reader.given("SLACK_SIGNING_SECRET"),
+        slack_api_url=reader.read("SLACK_API_URL", check_site_url, API_URL_WANTED) or "https://slack.com",
+        apprise_schemes=list(APPRISE_SCHEMES) if schemes is None else schemes,
+        timeout=reader.integer("PROVIDER_TIMEOUT_SECONDS", 10, lowest=1, highest=25),
+        outgoing_networks=reader.read("OUTGOING_ALLOWED_NETWORKS", check_networks, NETWORKS_WANTED) or [],
     )
 
 
@@ -338,6 +428,19 @@ LIMITS_WANTED = "messages a minute by provider account, like smtp=600,twilio=60;
 METRICS_WANTED = "at least 16 characters without spaces"
 ADDRESSES_WANTED = "email addresses, separated by commas"
 URL_WANTED = "an address like https://watch.example.org/ping"
+ACCOUNT_SID_WANTED = "an account SID of Twilio: AC and 32 hexadecimal digits"
+SERVICE_SID_WANTED = "the SID of a messaging service of Twilio: MG and 32 hexadecimal digits"
+PHONE_NUMBER_WANTED = "the number that messages and calls come from, like +15005550006"
+API_URL_WANTED = "the address of the provider's API, like https://api.example.org, without a path"
+REGION_WANTED = "a country in two letters, like DE: whose numbers need no country code"
+PUBLIC_KEY_WANTED = "the verification key of SendGrid's signed event webhook"
+VAPID_KEY_WANTED = "the 32 bytes of a P-256 private key in URL-safe base64"
+CONTACT_WANTED = "whom push services may ask: mailto:admin@example.org or an https address"
+FCM_WANTED = "a service account's JSON file with project_id, client_email, private_key and token_uri"
+SCHEMES_WANTED = "services of Apprise by their URL schemes, separated by commas, like tgram,discord; or none"
+NETWORKS_WANTED = "networks that may be reached though they are not public, like 10.1.2.0/24,fd00::/8"
+# Services with hosts of their own. With a scheme of self-hosted ones, people choose the host.
+APPRISE_SCHEMES = ("discord", "ntfy", "ntfys", "pbul", "pover", "tgram", "threema", "twist", "webex")
 EMAIL_WANTED = "smtp+tls://user:password@host:587, smtp://host:25, smtp+ssl://…, consolemail:// or mailbox://"
 
 
@@ -395,6 +498,82 @@ def check_domain(given: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", given):
         raise ValueError
     return given.lower()
+
+
+def check_account_sid(given: str) -> str:
+    return _sid(given, "AC")
+
+
+def check_service_sid(given: str) -> str:
+    return _sid(given, "MG")
+
+
+def _sid(given: str, kind: str) -> str:
+    if not re.fullmatch(kind + "[0-9a-fA-F]{32}", given):
+        raise ValueError
+    return given
+
+
+def check_phone_number(given: str) -> str:
+    if not re.fullmatch(r"\+[1-9]\d{6,14}", given):
+        raise ValueError
+    return given
+
+
+def check_region(given: str) -> str:
+    if not re.fullmatch("[A-Za-z]{2}", given):
+        raise ValueError
+    return given.upper()
+
+
+def check_public_key(given: str) -> str:
+    """Base64 of a public key on P-256, with or without the lines that PEM puts around it."""
+    inside = re.sub(r"-----[A-Z ]+-----|\s", "", given)
+    try:
+        key = load_der_public_key(base64.b64decode(inside))
+    except UnsupportedAlgorithm as error:
+        raise ValueError from error
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise ValueError
+    return inside
+
+
+def check_vapid_key(given: str) -> str:
+    raw = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4))
+    if len(raw) != 32:
+        raise ValueError
+    derive_private_key(int.from_bytes(raw), SECP256R1())
+    return given
+
+
+def check_contact(given: str) -> str:
+    if not given.startswith(("mailto:", "https://")):
+        raise ValueError
+    return given
+
+
+def check_service_account(given: str) -> str:
+    try:
+        account = json.loads(Path(given).read_text())
+    except OSError as error:
+        raise ValueError from error
+    wanted = ("project_id", "client_email", "private_key", "token_uri")
+    if not isinstance(account, dict) or not all(isinstance(account.get(name), str) for name in wanted):
+        raise ValueError
+    return given
+
+
+def check_schemes(given: str) -> list[str]:
+    schemes = [scheme.strip().lower() for scheme in given.split(",") if scheme.strip()]
+    if schemes == ["none"]:
+        return []
+    if not all(re.fullmatch("[a-z0-9]+", scheme) for scheme in schemes):
+        raise ValueError
+    return schemes
+
+
+def check_networks(given: str) -> list[str]:
+    return [str(ip_network(network.strip())) for network in given.split(",") if network.strip()]
 
 
 def check_email_url(given: str) -> dict[str, Any]:

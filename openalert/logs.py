@@ -20,7 +20,16 @@ from openalert.redaction import Redactor
 
 JSON, LINE = FORMATS = ("json", "line")
 # Those of libraries that would say something with every task, or that bring handlers of their own.
-QUIET_LOGGERS = ("celery", "django_celery_beat", "httpx", "urllib3", "aiosmtpd", "mail.log")
+QUIET_LOGGERS = (
+    "celery",
+    "django_celery_beat",
+    "httpx",
+    "urllib3",
+    "aiosmtpd",
+    "mail.log",
+    "python_http_client",
+    "apprise",
+)
 LOGGERS_WITH_HANDLERS = (
     "django",
     "django.server",

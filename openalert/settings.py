@@ -147,8 +147,11 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "openalert"
 # A provider that hangs must not keep the tick from its second, so sending has workers of its own. What teams do waits for
 # mail and calendar servers too, or looks at all schedules.
+# Addresses that people gave us may all hang: they are not in the way of pages either.
 CELERY_TASK_ROUTES = {
     "notifications.tasks.deliver": {"queue": "delivery"},
+    "notifications.tasks.deliver_webhook": {"queue": "webhooks"},
+    "notifications.tasks.tell_slack": {"queue": "webhooks"},
     "teams.tasks.*": {"queue": "delivery"},
     "incidents.tasks.send_report": {"queue": "delivery"},
     "incidents.tasks.tend_reports": {"queue": "delivery"},
@@ -269,6 +272,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
         "options": {"expires": 240},
     },
+    "webhook sweep": {
+        "task": "notifications.tasks.sweep_webhooks",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 2},
+    },
+    "old webhook deliveries": {
+        "task": "notifications.tasks.remove_old_webhook_deliveries",
+        "schedule": timedelta(minutes=10),
+        "options": {"expires": 240},
+    },
     "outbox sweep": {
         "task": "notifications.tasks.sweep",
         "schedule": timedelta(seconds=1),
@@ -292,7 +305,6 @@ ALERT_RETENTION_DAYS = environment.alert_retention_days
 TIMELINE_RETENTION_DAYS = environment.timeline_retention_days
 PAGE_RETENTION_DAYS = environment.page_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
-FETCH_PRIVATE_ADDRESSES = environment.fetch_private_addresses
 PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute
 PROVIDER_LIMITS = environment.provider_limits
 BUNDLE_ABOVE_PER_MINUTE = environment.bundle_above_per_minute
@@ -361,6 +373,10 @@ SPECTACULAR_SETTINGS = {
         "NotificationStatus": "notifications.enums.NotificationStatus",
         "NotificationPurpose": "notifications.enums.Purpose",
         "AttemptStatus": "notifications.enums.AttemptStatus",
+        "DeliveryReceipt": "notifications.enums.Receipt",
+        "WebhookFormat": "notifications.enums.WebhookFormat",
+        "WebhookEvent": "notifications.enums.WebhookEvent",
+        "WebhookDeliveryStatus": "notifications.enums.WebhookDeliveryStatus",
         "EscalationTargetKind": "escalations.enums.TargetKind",
         "EscalationRunStatus": "escalations.enums.RunStatus",
         "EscalationWaitReason": "escalations.enums.WaitReason",
@@ -399,9 +415,12 @@ SPECTACULAR_SETTINGS = {
         {"name": "escalation-runs", "description": "Policies being carried out."},
         {"name": "notifications", "description": "Pages, and the attempts to deliver them."},
         {"name": "contact-methods", "description": "How you are reached."},
+        {"name": "push-subscriptions", "description": "Browsers that take push messages."},
         {"name": "notification-rules", "description": "By which method, and after how long."},
         {"name": "quiet-hours", "description": "When only critical pages reach you."},
         {"name": "dead-letters", "description": "Pages that failed for good."},
+        {"name": "webhooks", "description": "Addresses that are told of incidents' events."},
+        {"name": "webhook-deliveries", "description": "What webhooks were told."},
         {"name": "services", "description": "What teams run."},
         {"name": "service-dependencies", "description": "Which services need which."},
         {"name": "teams", "description": "Who owns things."},
@@ -419,6 +438,28 @@ EMAIL_USE_TLS = environment.email.use_tls
 EMAIL_USE_SSL = environment.email.use_ssl
 EMAIL_TIMEOUT = environment.email.timeout
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = environment.from_address
+
+# Accounts by which pages travel; what is "" is not set, and what needs it is off (.env.example).
+TWILIO_ACCOUNT_SID = environment.providers.twilio_account_sid
+TWILIO_AUTH_TOKEN = environment.providers.twilio_auth_token
+TWILIO_FROM_NUMBER = environment.providers.twilio_from_number
+TWILIO_MESSAGING_SERVICE_SID = environment.providers.twilio_messaging_service_sid
+TWILIO_API_URL = environment.providers.twilio_api_url
+FEATURE_VOICE_CALLS = environment.providers.voice_calls
+PHONE_REGION = environment.providers.phone_region
+SENDGRID_API_KEY = environment.providers.sendgrid_api_key
+SENDGRID_EVENT_PUBLIC_KEY = environment.providers.sendgrid_event_public_key
+SENDGRID_API_URL = environment.providers.sendgrid_api_url
+WEB_PUSH_PRIVATE_KEY = environment.providers.web_push_private_key
+WEB_PUSH_CONTACT = environment.providers.web_push_contact or SITE_URL
+FCM_SERVICE_ACCOUNT_FILE = environment.providers.fcm_service_account_file
+FCM_API_URL = environment.providers.fcm_api_url
+SLACK_BOT_TOKEN = environment.providers.slack_bot_token
+SLACK_SIGNING_SECRET = environment.providers.slack_signing_secret
+SLACK_API_URL = environment.providers.slack_api_url
+APPRISE_SCHEMES = environment.providers.apprise_schemes
+PROVIDER_TIMEOUT_SECONDS = environment.providers.timeout
+OUTGOING_ALLOWED_NETWORKS = environment.providers.outgoing_networks
 
 INTAKE_MAIL_DOMAIN = environment.mail_intake.domain
 INTAKE_SMTP_HOST = environment.mail_intake.host

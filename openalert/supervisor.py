@@ -16,7 +16,7 @@ GRACE_SECONDS = 10
 LONGEST_DELAY_SECONDS = 30
 # Who has lived so long did not die of its start: it starts over with short delays.
 STEADY_SECONDS = 15
-COLOURS = (36, 33, 35, 34, 32)  # cyan, yellow, magenta, blue, green
+COLOURS = (36, 33, 35, 34, 32, 96)  # cyan, yellow, magenta, blue, green, bright cyan
 LONGEST_LINE = 64_000
 
 

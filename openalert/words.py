@@ -23,3 +23,12 @@ def delay_in_words(span: timedelta) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
     return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
+
+
+def ago(span: timedelta) -> str:
+    """“just now”, “1 minute ago”, “3 hours ago”, “2 days ago”."""
+    seconds = max(span.total_seconds(), 0)
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if count := int(seconds // length):
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -35,6 +35,7 @@ EVENTS: dict[str, str] = {
     Kind.ALERT_REFIRED: "alert.updated",
     Kind.ALERT_RESOLVED: "alert.resolved",
     Kind.PAGE_SENT: "notification.sent",
+    Kind.PAGE_RECEIPT: "notification.receipt",
     Kind.PAGE_FAILED: "notification.failed",
 }
 

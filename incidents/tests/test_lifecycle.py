@@ -174,6 +174,7 @@ def test_every_kind_of_entry_has_a_sentence(kind):
         "user": "Ana",
         "channel": "email",
         "error": "no route",
+        "receipt": "delivered",
         "text": "x",
         "ends": 6,
         "quiet_minutes": 10,

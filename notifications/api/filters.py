@@ -1,8 +1,8 @@
 import django_filters as filters
 
 from incidents.enums import Urgency
-from notifications.enums import Channel, NotificationStatus, Purpose
-from notifications.models import Notification, NotificationRule
+from notifications.enums import Channel, NotificationStatus, Purpose, WebhookDeliveryStatus, WebhookEvent
+from notifications.models import Notification, NotificationRule, Webhook, WebhookDelivery
 
 
 class NotificationRuleFilter(filters.FilterSet):
@@ -35,3 +35,22 @@ class DeadLetterFilter(filters.FilterSet):
     class Meta:
         model = Notification
         fields = ["channel", "purpose", "user", "incident"]
+
+
+class WebhookFilter(filters.FilterSet):
+    team = filters.UUIDFilter(field_name="team_id")
+    is_enabled = filters.BooleanFilter()
+
+    class Meta:
+        model = Webhook
+        fields = ["team", "is_enabled"]
+
+
+class WebhookDeliveryFilter(filters.FilterSet):
+    status = filters.MultipleChoiceFilter(choices=WebhookDeliveryStatus.choices)
+    event = filters.MultipleChoiceFilter(choices=WebhookEvent.choices)
+    incident = filters.UUIDFilter(field_name="incident_id")
+
+    class Meta:
+        model = WebhookDelivery
+        fields = ["status", "event", "incident"]

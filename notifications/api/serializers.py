@@ -1,12 +1,14 @@
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.relations import PrimaryKeyRelatedField
 
 from incidents.api.serializers import IncidentRefSerializer
-from notifications.enums import Hold
+from notifications.enums import Channel, Hold
 from notifications.models import (
+    LONGEST_ADDRESS,
     ContactMethod,
     DeliveryAttempt,
     Notification,
@@ -28,10 +30,54 @@ class ContactMethodSerializer(OwnedSerializer):
     class Meta:
         model = ContactMethod
         fields = [
-            "id", "channel", "label", "address", "is_enabled", "broken_at", "broken_reason", "created_at",
-            "updated_at",
+            "id", "channel", "label", "address", "is_enabled", "verified_at", "broken_at", "broken_reason",
+            "created_at", "updated_at",
         ]  # fmt: skip
-        read_only_fields = ["broken_at", "broken_reason"]
+        read_only_fields = ["verified_at", "broken_at", "broken_reason"]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("channel") == Channel.WEB_PUSH:
+            raise serializers.ValidationError(
+                {"channel": "A browser registers itself: see push-subscriptions."}
+            )
+        return super().validate(attrs)
+
+    def create(self, validated_data: dict[str, Any]) -> ContactMethod:
+        method = ContactMethod(**validated_data)
+        method.settle_verification(now=timezone.now())
+        method.save(force_insert=True)
+        return method
+
+    def update(self, instance: ContactMethod, validated_data: dict[str, Any]) -> ContactMethod:
+        before = instance.channel, instance.address
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        if (instance.channel, instance.address) != before:
+            instance.settle_verification(now=timezone.now())
+            instance.broken_at, instance.broken_reason = None, ""  # that was said of the old address
+        instance.save()
+        return instance
+
+
+class CodeSerializer(serializers.Serializer):
+    code = serializers.CharField(max_length=20, help_text="The six digits that were sent.")
+
+
+class PushKeysSerializer(serializers.Serializer):
+    p256dh = serializers.CharField(max_length=120, help_text="The browser's public key, in URL-safe base64.")
+    auth = serializers.CharField(max_length=40, help_text="The secret that goes with it, in URL-safe base64.")
+
+
+class PushSubscriptionSerializer(serializers.Serializer):
+    """What `PushSubscription.toJSON()` of a browser is; more of it is ignored."""
+
+    endpoint = serializers.CharField(max_length=LONGEST_ADDRESS)
+    keys = PushKeysSerializer()
+    label = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
+
+
+class PushKeySerializer(serializers.Serializer):
+    public_key = serializers.CharField(help_text="For `applicationServerKey`, in URL-safe base64.")
 
 
 class OwnContactMethodField(PrimaryKeyRelatedField):
@@ -67,7 +113,7 @@ class DeliveryAttemptSerializer(serializers.ModelSerializer):
         model = DeliveryAttempt
         fields = [
             "number", "status", "started_at", "finished_at", "latency_seconds", "error", "is_permanent",
-            "request_id", "provider_id", "account",
+            "request_id", "provider_id", "account", "receipt", "receipt_at", "receipt_detail",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -1,7 +1,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from . import viewsets
+from . import viewsets, webhook_views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("contact-methods", viewsets.ContactMethodViewSet)
@@ -9,6 +9,8 @@ router.register("notification-rules", viewsets.NotificationRuleViewSet)
 router.register("quiet-hours", viewsets.QuietHoursViewSet)
 router.register("notifications", viewsets.NotificationViewSet)
 router.register("dead-letters", viewsets.DeadLetterViewSet, basename="dead-letter")
+router.register("webhooks", webhook_views.WebhookViewSet)
+router.register("webhook-deliveries", webhook_views.WebhookDeliveryViewSet)
 
 urlpatterns = [
     path(
@@ -16,5 +18,11 @@ urlpatterns = [
         viewsets.IncidentNotificationsView.as_view(),
         name="incident-notifications",
     ),
+    path(
+        "webhooks/<uuid:webhook_id>/deliveries",
+        webhook_views.DeliveriesOfWebhookView.as_view(),
+        name="webhook-deliveries-of",
+    ),
+    path("push-subscriptions", viewsets.PushSubscriptionView.as_view(), name="push-subscriptions"),
     path("", include(router.urls)),
 ]

@@ -7,12 +7,16 @@ from rest_framework.decorators import action
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet, ReadOnlyModelViewSet
 
 from incidents.api.lookup import incident_to_see
 from incidents.models import Incident
-from notifications import contacts, dead_letters, outbox
+from notifications import browsers, contacts, dead_letters, outbox, verification
+from notifications.enums import Channel
+from notifications.exceptions import TransportOff
 from notifications.models import ContactMethod, Notification, NotificationRule, QuietHours
+from notifications.transports import TRANSPORTS, web_push
 
 from . import filters, serializers
 
@@ -47,6 +51,50 @@ class ContactMethodViewSet(ModelViewSet):
         method = self.get_object()
         contacts.mark_working(method)
         return Response(self.get_serializer(method).data)
+
+    @extend_schema(request=None, responses={202: serializers.NotificationSerializer})
+    @action(detail=True, methods=["post"], url_path="send-code", throttle_scope="test_page")
+    def send_code(self, request: Request, **kwargs: str) -> Response:
+        """Send a new code to its address; older ones are void. It is good for ten minutes."""
+        notification = verification.send_code(self.get_object().pk)
+        context = self.get_serializer_context()
+        data = serializers.NotificationSerializer(notification, context=context).data
+        return Response(data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=serializers.CodeSerializer, responses=serializers.ContactMethodSerializer)
+    @action(detail=True, methods=["post"], throttle_scope="test_page")
+    def verify(self, request: Request, **kwargs: str) -> Response:
+        """Type in the code that was sent. Pages go to the method from then on."""
+        given = serializers.CodeSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        method = verification.verify(self.get_object().pk, given.validated_data["code"])
+        return Response(self.get_serializer(method).data)
+
+
+class PushSubscriptionView(APIView):
+    """The browser in which the asker is signed in, as a contact method."""
+
+    @extend_schema(responses=serializers.PushKeySerializer, operation_id="push_subscriptions_key")
+    def get(self, request: Request) -> Response:
+        """The key that a subscription is made for."""
+        if why_off := TRANSPORTS[Channel.WEB_PUSH].why_off():
+            raise TransportOff(f"Push to browsers is off in this installation. {why_off}")
+        return Response({"public_key": web_push.public_key()})
+
+    @extend_schema(
+        request=serializers.PushSubscriptionSerializer,
+        responses={200: serializers.ContactMethodSerializer, 201: serializers.ContactMethodSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Send the asker's pages to this browser. What was registered before gets its new keys."""
+        given = serializers.PushSubscriptionSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        values = given.validated_data
+        method, is_new = browsers.register(
+            user=request.user, endpoint=values["endpoint"], label=values["label"], **values["keys"]
+        )
+        data = serializers.ContactMethodSerializer(method, context={"request": request}).data
+        return Response(data, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
 
 class NotificationRuleViewSet(ModelViewSet):

@@ -6,26 +6,30 @@ import factory
 from django.utils import timezone
 
 from incidents.tests.factories import IncidentFactory
-from notifications.enums import AttemptStatus, Channel, NotificationStatus
+from notifications.enums import AttemptStatus, Channel, NotificationStatus, WebhookEvent
 from notifications.models import (
     ContactMethod,
     DeliveryAttempt,
     Notification,
     NotificationRule,
     QuietHours,
+    Webhook,
+    WebhookDelivery,
 )
+from notifications.webhooks import new_secret
 from openalert.ids import uuid7
-from teams.tests.factories import UserFactory
+from teams.tests.factories import TeamFactory, UserFactory
 
 
 class ContactMethodFactory(factory.django.DjangoModelFactory):
-    """An email address of its own; `channel=Channel.IN_APP` has none."""
+    """A verified email address of its own; `channel=Channel.IN_APP` has none."""
 
     class Meta:
         model = ContactMethod
 
     user = factory.SubFactory(UserFactory)
     channel = Channel.EMAIL
+    verified_at = factory.LazyFunction(timezone.now)
 
     @factory.lazy_attribute_sequence
     def address(self, n):
@@ -87,3 +91,29 @@ class DeliveryAttemptFactory(factory.django.DjangoModelFactory):
     status = AttemptStatus.SENT
     started_at = factory.LazyFunction(timezone.now)
     finished_at = factory.LazyFunction(timezone.now)
+
+
+class WebhookFactory(factory.django.DjangoModelFactory):
+    """A webhook for every event of its team's incidents."""
+
+    class Meta:
+        model = Webhook
+
+    team = factory.SubFactory(TeamFactory)
+    name = factory.Sequence(lambda n: f"Webhook {n}")
+    url = factory.Sequence(lambda n: f"https://hooks.example.org/{n}")
+    secret = factory.LazyFunction(new_secret)
+
+
+class WebhookDeliveryFactory(factory.django.DjangoModelFactory):
+    """One that is due now."""
+
+    class Meta:
+        model = WebhookDelivery
+
+    webhook = factory.SubFactory(WebhookFactory)
+    event = WebhookEvent.TEST
+    event_id = factory.LazyFunction(uuid7)
+    body = factory.LazyFunction(lambda: {"type": "webhook.test", "data": {"summary": "Ünïcode"}})
+    due_at = factory.LazyFunction(timezone.now)
+    wake_at = factory.SelfAttribute("due_at")

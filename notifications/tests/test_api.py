@@ -246,6 +246,9 @@ def test_a_broken_method_is_used_again_when_its_owner_says_so(cast):
     api, path = cast.api("responder"), f"/api/v1/contact-methods/{method.pk}"
     assert api.get(path).json()["broken_reason"] == "invalid number"
     assert api.patch(path, {"broken_at": None}).json()["broken_at"] is not None
+    elsewhere = api.patch(path, {"address": "elsewhere@example.org"}).json()
+    assert (elsewhere["broken_at"], elsewhere["broken_reason"]) == (None, "")
+    method.save()  # as it was
     only_responder = {"manager": 404, "observer": 404, "outsider": 404}
     assert cast.statuses("post", f"{path}/mended") == answers(responder=200, **only_responder)
     assert api.post(f"{path}/mended").json()["broken_at"] is None

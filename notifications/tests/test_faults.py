@@ -1,6 +1,7 @@
 """Faults over real sockets: what the person got, what was lost, what came twice.
 
-`python -m pytest -s notifications/tests/test_faults.py` prints the table at the end.
+The outbox against a provider that is any: each transport's own is in test_provider_faults.py. The table is printed at
+pytest's end.
 """
 
 import os
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,32 +27,12 @@ from openalert.tests.stack import eventually, free_port
 from teams.tests.factories import UserFactory
 
 from .fake_provider import ADDRESS_VARIABLE, FakeProvider, FakeTransport
+from .fault_table import TABLE, Row
 from .recorder import work, work_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PROVIDER = "any provider"
 DEAD, PENDING, SENT = NotificationStatus.DEAD, NotificationStatus.PENDING, NotificationStatus.SENT
-
-
-@dataclass
-class Row:
-    fault: str
-    got: str
-    lost: int
-    duplicated: int
-
-
-TABLE: list[Row] = []
-
-
-@pytest.fixture(scope="module", autouse=True)
-def table(pytestconfig):
-    yield
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    if pytestconfig.getoption("capture") == "no" or capture is None:
-        width = max(len(row.fault) for row in TABLE)
-        print(f"\n{'fault':<{width}} | {'lost':>4} | {'twice':>5} | what the person got")
-        for row in TABLE:
-            print(f"{row.fault:<{width}} | {row.lost:>4} | {row.duplicated:>5} | {row.got}")
 
 
 @pytest.fixture
@@ -68,7 +48,7 @@ def reckon(fault, pages, fake, *, got=""):
     dead = {str(letter.pk) for letter in dead_letters.dead_letters()}
     lost = {str(page.pk) for page in pages} - set(fake.taken) - dead
     messages = len(set(fake.taken))
-    TABLE.append(Row(fault, got or f"{messages} of {len(pages)}", len(lost), fake.duplicates))
+    TABLE.append(Row(PROVIDER, fault, got or f"{messages} of {len(pages)}", len(lost), fake.duplicates))
     return TABLE[-1]
 
 
@@ -348,4 +328,4 @@ def test_mail_server_refuses(mailroom, answers, attempts, status):
     assert (page.status, page.attempt_count) == (status, attempts)
     assert mailroom.taken == ([page.address] if status == SENT else [])
     got = "1 of 1" if status == SENT else "a dead letter; the next way at once"
-    TABLE.append(Row(f"mail server: {', '.join(answers)}", got, 0, mailroom.duplicates))
+    TABLE.append(Row("email (SMTP)", ", ".join(answers), got, 0, mailroom.duplicates))

@@ -139,7 +139,7 @@ class Stack:
 
     def start_worker(self) -> Process:
         worker = ("celery", "-A", "openalert", "worker", "-P", "threads", "-c", "4", "-l", "warning")
-        return self.start("worker", *worker, "-Q", "openalert,delivery")
+        return self.start("worker", *worker, "-Q", "openalert,delivery,webhooks")
 
     def start_beat(self) -> Process:
         return self.start("beat", "celery", "-A", "openalert", "beat", "-l", "warning", "--max-interval", "1")

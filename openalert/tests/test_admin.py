@@ -26,12 +26,15 @@ from incidents.enums import ReportKind, Status
 from incidents.models import Incident
 from incidents.reports import schedules
 from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
-from notifications.models import MailboxMessage, OperationsTeam, ProviderAccount
+from notifications.enums import ReplyOutcome
+from notifications.models import MailboxMessage, OperationsTeam, ProviderAccount, Reply
 from notifications.tests.factories import (
     ContactMethodFactory,
     DeliveryAttemptFactory,
     NotificationRuleFactory,
     QuietHoursFactory,
+    WebhookDeliveryFactory,
+    WebhookFactory,
 )
 from openalert.admin_tools import RecordAdmin
 from openalert.ids import uuid7
@@ -55,6 +58,12 @@ from teams.tests.factories import (
 
 def mail():
     return MailboxMessage.objects.create(recipient="a@example.org", sender="b@example.org", subject="Hello")
+
+
+def reply():
+    page = DeliveryAttemptFactory().notification
+    values = {"user": page.user, "incident": page.incident, "outcome": ReplyOutcome.DONE, "key": str(page.pk)}
+    return Reply.objects.create(channel="sms", sender="+14155550123", **values)
 
 
 def policy():
@@ -91,6 +100,9 @@ MAKERS = {
     "notifications_notification": lambda: DeliveryAttemptFactory().notification,
     "notifications_deliveryattempt": DeliveryAttemptFactory,
     "notifications_mailboxmessage": mail,
+    "notifications_reply": reply,
+    "notifications_webhook": WebhookFactory,
+    "notifications_webhookdelivery": WebhookDeliveryFactory,
     "escalations_escalationpolicy": policy,
     "escalations_escalationstep": lambda: StepFactory(targets=[UserFactory()]),
     "escalations_routingrule": RoutingRuleFactory,

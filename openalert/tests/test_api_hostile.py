@@ -20,6 +20,7 @@ from notifications.tests.factories import (
     NotificationFactory,
     NotificationRuleFactory,
     QuietHoursFactory,
+    WebhookDeliveryFactory,
 )
 from openalert.ids import uuid7
 from teams.tests.cast import Cast
@@ -78,6 +79,7 @@ def world(db):
     run = RunFactory(incident__service=service, policy=policy)
     alert = AlertFactory(incident=run.incident, integration__source=Source.GENERIC)
     schedule = ScheduleFactory(team=cast.team, on_call=[cast.manager, cast.responder])
+    delivery = WebhookDeliveryFactory(webhook__team=cast.team)
     cast.ids = {
         "alerts": alert,
         "changes": ChangeFactory(integration=alert.integration),
@@ -103,6 +105,8 @@ def world(db):
         "calendar-feeds": CalendarFeedFactory(user=cast.manager),
         "teams": cast.team,
         "users": cast.manager,
+        "webhook-deliveries": delivery,
+        "webhooks": delivery.webhook,
     }
     return cast
 

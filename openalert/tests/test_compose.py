@@ -15,7 +15,7 @@ from openalert.health.vitals import queue_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = ROOT / "docker-compose.yml"
-OURS = ("migrate", "web", "mail", "worker", "sender", "beat")
+OURS = ("migrate", "web", "mail", "worker", "sender", "courier", "beat")
 GIVEN = {
     "POSTGRES_PASSWORD": "pw0123456789",
     "SECRET_KEY": "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-",
@@ -69,7 +69,7 @@ def test_start_waits_for_what_it_needs(services):
         "pgbouncer": {"condition": "service_healthy"},
         "valkey": {"condition": "service_healthy"},
     }
-    assert [services[name]["depends_on"] for name in OURS[1:]] == [after_migration] * 5
+    assert [services[name]["depends_on"] for name in OURS[1:]] == [after_migration] * 6
 
 
 def test_pgbouncer_shares_connections_by_transaction(services):

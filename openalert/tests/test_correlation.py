@@ -50,7 +50,7 @@ def test_wake_up_takes_the_id_of_who_asked_to_another_thread(monkeypatch):
 
 
 def test_requests_to_others_carry_it(settings):
-    settings.FETCH_PRIVATE_ADDRESSES = True
+    settings.OUTGOING_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     seen = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,5 +1,6 @@
 """The environment: what is needed, what it becomes, and what is said when it is wrong."""
 
+import json
 import os
 import re
 import stat
@@ -122,6 +123,19 @@ def test_empty_value_counts_as_none(tmp_path):
         ("PROVIDER_LIMITS", "smtp=-1"),
         ("BUNDLE_ABOVE_PER_MINUTE", "often"),
         ("LOG_LEVEL", "loud"),
+        ("TWILIO_MESSAGING_SERVICE_SID", "AC0123456789abcdef0123456789abcdef"),
+        ("TWILIO_FROM_NUMBER", "015005550006"),
+        ("TWILIO_API_URL", "api.twilio.com"),
+        ("FEATURE_VOICE_CALLS", "perhaps"),
+        ("PHONE_REGION", "Germany"),
+        ("SENDGRID_EVENT_PUBLIC_KEY", "bm8ga2V5"),
+        ("WEB_PUSH_PRIVATE_KEY", "short"),
+        ("WEB_PUSH_PRIVATE_KEY", "A" * 43),  # zero is no key
+        ("WEB_PUSH_CONTACT", "admin@example.org"),
+        ("FCM_SERVICE_ACCOUNT_FILE", "/nowhere.json"),
+        ("APPRISE_SCHEMES", "tgram://"),
+        ("OUTGOING_ALLOWED_NETWORKS", "10.0.0.1/8"),
+        ("PROVIDER_TIMEOUT_SECONDS", "60"),
     ],
 )
 def test_wrong_value_is_one_fault(tmp_path, name, value):
@@ -137,6 +151,38 @@ def test_providers_have_limits(tmp_path):
     )
     found = read_environment({**INSTALLATION, "PROVIDER_LIMITS": " smtp = 600, twilio=0,"}, tmp_path)
     assert found.provider_limits == {"smtp": 600, "twilio": 0}
+
+
+def test_no_provider_has_credentials_by_default(tmp_path):
+    found = read_environment({}, tmp_path).providers
+    accounts = (
+        found.twilio_account_sid,
+        found.sendgrid_api_key,
+        found.web_push_private_key,
+        found.slack_bot_token,
+    )
+    assert accounts == ("", "", "", "") and not found.voice_calls and found.outgoing_networks == []
+    assert "tgram" in found.apprise_schemes
+    assert read_environment({"APPRISE_SCHEMES": "none"}, tmp_path).providers.apprise_schemes == []
+
+
+def test_half_an_account_is_a_fault(tmp_path):
+    sid = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32}
+    assert faults({**INSTALLATION, **sid}, tmp_path) == ["TWILIO_AUTH_TOKEN", "TWILIO_FROM_NUMBER"]
+    whole = {**INSTALLATION, **sid, "TWILIO_AUTH_TOKEN": "x", "TWILIO_MESSAGING_SERVICE_SID": "MG" + "0" * 32}
+    assert read_environment(whole, tmp_path).providers.twilio_account_sid == sid["TWILIO_ACCOUNT_SID"]
+    assert faults({**INSTALLATION, "SLACK_BOT_TOKEN": "xoxb-1"}, tmp_path) == ["SLACK_SIGNING_SECRET"]
+
+
+def test_a_service_account_is_a_file_of_googles(tmp_path):
+    file = tmp_path / "firebase.json"
+    variables = {"FCM_SERVICE_ACCOUNT_FILE": str(file)}
+    for content in ("", "[]", '{"project_id": "p"}'):
+        file.write_text(content)
+        assert faults(variables, tmp_path) == ["FCM_SERVICE_ACCOUNT_FILE"]
+    names = ("project_id", "client_email", "private_key", "token_uri")
+    file.write_text(json.dumps(dict.fromkeys(names, "x")))
+    assert read_environment(variables, tmp_path).providers.fcm_service_account_file == str(file)
 
 
 def test_data_folder_that_is_a_file_is_a_fault(tmp_path):
@@ -219,7 +265,7 @@ def test_every_variable_is_in_the_example():
     names = {line.partition("=")[0].lstrip("#") for line in (ROOT / ".env.example").read_text().splitlines()}
     source = (ROOT / "openalert" / "environment.py").read_text()
     read = set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
-    assert len(read) == 36
+    assert len(read) == 55
     assert read <= names
 
 

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from openalert import outward
 from openalert.outward import FetchError, fetch, is_public
 
 
@@ -54,7 +53,7 @@ def server():
 
 @pytest.fixture
 def address(server, settings):
-    settings.FETCH_PRIVATE_ADDRESSES = True
+    settings.OUTGOING_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     return f"http://127.0.0.1:{server.server_port}"
 
 
@@ -97,22 +96,20 @@ def test_other_addresses_are_none(url):
 
 
 def test_a_private_address_is_refused_unless_the_installation_allows_it(address, settings):
-    settings.FETCH_PRIVATE_ADDRESSES = False
+    settings.OUTGOING_ALLOWED_NETWORKS = []
     with pytest.raises(FetchError, match="not a public one"):
         get(address)
     assert Handler.seen == []
 
 
-def test_a_redirect_to_the_inside_is_refused(address, settings, monkeypatch):
-    """The first host counts as public; where it leads does not."""
-    settings.FETCH_PRIVATE_ADDRESSES = False
-    monkeypatch.setattr(outward, "is_public", lambda found: found == ipaddress.ip_address("127.0.0.1"))
+def test_a_redirect_to_the_inside_is_refused(address):
+    """The first host is allowed; where it leads is not."""
     with pytest.raises(FetchError, match="not a public one"):
         get(f"{address}/inside")
     assert [path for path, *_ in Handler.seen] == ["/inside"]
 
 
-def test_the_address_that_was_checked_is_the_one_that_is_used(address, server, settings, monkeypatch):
+def test_the_address_that_was_checked_is_the_one_that_is_used(address, server, monkeypatch):
     """A name that resolves to something else the second time is not asked a second time."""
     asked = []
     real = socket.getaddrinfo
@@ -137,8 +134,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_used(address, server, s
     assert Handler.seen[0][1] == f"rebind.example.org:{server.server_port}"
 
 
-def test_of_several_addresses_all_must_be_public(settings, monkeypatch):
-    settings.FETCH_PRIVATE_ADDRESSES = False
+def test_of_several_addresses_all_must_be_public(monkeypatch):
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 80)) for host in ("93.184.216.34", "10.0.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: both)
     with pytest.raises(FetchError, match="not a public one"):

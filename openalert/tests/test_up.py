@@ -126,7 +126,7 @@ def test_everything_starts_answers_and_ends(start):
     with smtplib.SMTP("127.0.0.1", up.mail_port) as mail:
         assert mail.noop() == (250, b"OK")
     family = up.family()
-    assert {"uvicorn", "openalert", "delivery", "beat", "receive_mail"} <= {
+    assert {"uvicorn", "openalert", "delivery", "webhooks", "beat", "receive_mail"} <= {
         part for process in family for part in process.cmdline()
     }
 

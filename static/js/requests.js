@@ -6,7 +6,7 @@ import { toast } from "./toast.js";
 const waiting = new WeakMap();
 
 /** The cookie is newer than the page after a sign-in in another tab; the page's own token serves without cookies. */
-function csrfToken() {
+export function csrfToken() {
   const cookie = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/);
   return cookie?.[1] ?? document.querySelector("meta[name=csrf-token]")?.content ?? "";
 }

@@ -81,6 +81,7 @@ class Command(BaseCommand):
             "my-pages": reverse("my-pages"),
             "my-deliveries": reverse("my-deliveries"),
             "dead-letters": reverse("dead-letters"),
+            "webhooks": reverse("webhooks"),
             "mailbox": reverse("mailbox"),
             **{
                 name: reverse(view, args=[integration.pk])

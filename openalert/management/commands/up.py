@@ -88,7 +88,7 @@ class Command(BaseCommand):
             )
 
     def tell_when_ready(self) -> None:
-        """Once web, worker and sender answer, say where to go."""
+        """Once web, worker, sender and courier answer, say where to go."""
         if self.is_ready or not (web_answers(self.environment.port) and workers_answer()):
             return
         self.is_ready = True
@@ -124,6 +124,7 @@ def commands(port: int, concurrency: int, *, takes_mail: bool) -> dict[str, list
             "--hostname",
             "sender@%h",
         ],
+        "courier": [*worker, "--queues", "webhooks", "--concurrency", "4", "--hostname", "courier@%h"],
         "beat": [*celery, "beat", "--loglevel", "warning", "--pidfile", ""],
     }
     if takes_mail:
@@ -158,4 +159,4 @@ def web_answers(port: int) -> bool:
 
 
 def workers_answer() -> bool:
-    return len(current_app.control.ping(timeout=0.5, limit=2)) == 2
+    return len(current_app.control.ping(timeout=0.5, limit=3)) == 3

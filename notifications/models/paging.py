@@ -1,146 +1,25 @@
-"""How people are reached, and the outbox of what is to be sent to them."""
-
-from datetime import datetime
+"""The outbox of what is to be sent to people, and what became of it."""
 
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
-from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, validate_email
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
-from django.utils import timezone
 
-from incidents.enums import Urgency
 from incidents.models import Incident
+from notifications import addresses
+from notifications.enums import (
+    UNFINISHED,
+    Action,
+    AttemptStatus,
+    Channel,
+    Hold,
+    NotificationStatus,
+    Purpose,
+    Receipt,
+)
 from openalert.base import BaseModel
-from openalert.words import listed
-from teams.models import Team
 
-from .enums import UNFINISHED, AttemptStatus, Channel, Hold, NotificationStatus, Purpose
-
-
-class ContactMethod(BaseModel):
-    """A way to reach a person."""
-
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="contact_methods"
-    )
-    channel = models.CharField(max_length=16, choices=Channel)
-    label = models.CharField(max_length=80, blank=True, help_text="Your own name for it, like “work”.")
-    address = models.CharField(max_length=320, blank=True, help_text="Empty for pages in the app.")
-    is_enabled = models.BooleanField(default=True)
-    broken_at = models.DateTimeField(
-        null=True,
-        blank=True,
-        editable=False,
-        help_text="Since when its provider says that nothing can be delivered there.",
-    )
-    broken_reason = models.TextField(blank=True, default="", db_default="", editable=False)
-
-    class Meta:
-        ordering = ["channel", "address"]
-        constraints = [
-            models.UniqueConstraint("user", "channel", Lower("address"), name="contact_method_once_per_user"),
-            models.CheckConstraint(
-                condition=Q(channel__in=Channel.values), name="contact_method_channel_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(channel=Channel.IN_APP, address="")
-                | (~Q(channel=Channel.IN_APP) & ~Q(address="")),
-                name="contact_method_address_unless_in_app",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        where = self.label or self.address
-        return f"{self.get_channel_display()} ({where})" if where else self.get_channel_display()
-
-    @property
-    def is_working(self) -> bool:
-        """Switched on, and no provider says that it is no good."""
-        return self.is_enabled and self.broken_at is None
-
-    def clean(self) -> None:
-        super().clean()
-        if self.channel == Channel.IN_APP:
-            self.address = ""
-        elif self.channel == Channel.EMAIL:
-            try:
-                validate_email(self.address)
-            except ValidationError as error:
-                raise ValidationError({"address": error.messages}) from error
-
-
-class NotificationRule(BaseModel):
-    """“When I am paged with this urgency, use this method after so many minutes.”"""
-
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notification_rules"
-    )
-    urgency = models.CharField(max_length=8, choices=Urgency, default=Urgency.HIGH)
-    contact_method = models.ForeignKey(ContactMethod, on_delete=models.CASCADE, related_name="rules")
-    delay_minutes = models.PositiveSmallIntegerField(
-        default=0, validators=[MaxValueValidator(1440)], help_text="0: at once."
-    )
-
-    class Meta:
-        ordering = ["urgency", "delay_minutes"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["user", "urgency", "contact_method"], name="notification_rule_once_per_method"
-            ),
-            models.CheckConstraint(
-                condition=Q(urgency__in=Urgency.values), name="notification_rule_urgency_known"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        when = f"after {self.delay_minutes} min" if self.delay_minutes else "at once"
-        return f"{self.contact_method} {when}"
-
-    def clean(self) -> None:
-        super().clean()
-        if self.contact_method_id and self.contact_method.user_id != self.user_id:
-            raise ValidationError({"contact_method": "Choose one of this person's own contact methods."})
-
-
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-class QuietHours(BaseModel):
-    """“From 22:00 to 07:00 only critical pages”, in the person's own time zone.
-
-    They begin on each of `weekdays` and last past midnight when `until` is not after `starts`. Pages by the
-    allowed methods go out all the same; the others wait for the end.
-    """
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="quiet_hours")
-    weekdays = ArrayField(
-        models.PositiveSmallIntegerField(choices=list(enumerate(WEEKDAYS))),
-        default=list,
-        blank=True,
-        size=7,
-        help_text="On which days they begin: 0 is Monday. Empty: every day.",
-    )
-    starts = models.TimeField()
-    until = models.TimeField()
-    allowed_methods = models.ManyToManyField(
-        ContactMethod, blank=True, related_name="+", help_text="Pages go by these all the same."
-    )
-
-    class Meta:
-        ordering = ["starts", "created_at"]
-        verbose_name_plural = "quiet hours"
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(weekdays__contained_by=list(range(7))), name="quiet_hours_weekdays_known"
-            )
-        ]
-
-    def __str__(self) -> str:
-        days = listed([WEEKDAYS[day] for day in sorted(set(self.weekdays))])
-        return f"{self.starts:%H:%M} to {self.until:%H:%M}, {days or 'every day'}"
+from .contacts import LONGEST_ADDRESS, ContactMethod
 
 
 class Notification(BaseModel):
@@ -162,7 +41,7 @@ class Notification(BaseModel):
         ContactMethod, on_delete=models.SET_NULL, null=True, related_name="notifications"
     )
     channel = models.CharField(max_length=16, choices=Channel)
-    address = models.CharField(max_length=320, blank=True)
+    address = models.CharField(max_length=LONGEST_ADDRESS, blank=True)
     run_id = models.UUIDField(null=True, blank=True, editable=False)
     loop = models.PositiveSmallIntegerField(default=0, editable=False)
     step = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -263,6 +142,34 @@ class Notification(BaseModel):
         """Whether it is a notice that something of the paging is broken (notices.py), and of no incident."""
         return self.purpose == Purpose.NOTICE and self.incident_id is None
 
+    @property
+    def shown_address(self) -> str:
+        return addresses.shown(Channel(self.channel), self.address)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What it can be answered with."""
+        if self.purpose == Purpose.TEST:
+            return (Action.ACKNOWLEDGE,)  # to see that the answer arrives
+        return (Action.ACKNOWLEDGE, Action.RESOLVE) if self.incident_id else ()
+
+    @property
+    def last_receipt(self) -> Receipt:
+        """What its provider told last. Reads the attempts: prefetch them."""
+        told = [attempt for attempt in self.attempts.all() if attempt.receipt != Receipt.NOTHING]
+        return Receipt(max(told, key=lambda attempt: attempt.number).receipt) if told else Receipt.NOTHING
+
+    @property
+    def was_unheard(self) -> bool:
+        """Whether nobody, or a machine, took the call. Reads the attempts: prefetch them."""
+        return self.last_receipt in (Receipt.UNANSWERED, Receipt.MACHINE)
+
+    @property
+    def receipt_words(self) -> str:
+        """What its provider told last, like “delivered”; "" while nothing was. Reads the attempts: prefetch them."""
+        receipt = self.last_receipt
+        return "" if receipt == Receipt.NOTHING else str(receipt.label).lower()
+
 
 class DeliveryAttempt(BaseModel):
     """One try at handing a notification to its transport: committed before the call, completed after.
@@ -293,6 +200,15 @@ class DeliveryAttempt(BaseModel):
     provider_id = models.CharField(
         max_length=255, blank=True, help_text="The provider's name for the message."
     )
+    receipt = models.CharField(
+        max_length=16,
+        choices=Receipt,
+        default=Receipt.NOTHING,
+        db_default=Receipt.NOTHING,
+        help_text="What the provider told later.",
+    )
+    receipt_at = models.DateTimeField(null=True, blank=True)
+    receipt_detail = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["notification", "number"]
@@ -303,58 +219,20 @@ class DeliveryAttempt(BaseModel):
         indexes = [
             models.Index(fields=["method_id", "started_at"], name="attempt_by_method"),
             models.Index(fields=["account", "started_at"], name="attempt_by_account"),
+            models.Index(fields=["request_id"], name="attempt_by_request"),
         ]
 
     def __str__(self) -> str:
         return f"Attempt {self.number}: {self.get_status_display()}"
 
     @property
-    def latency_seconds(self) -> float | None:
-        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
-
-
-class ProviderAccount(BaseModel):
-    """How a transport's account at its provider fares. Written only by notifications.accounts.
-
-    It stands in PostgreSQL: a flushed Redis must not make us hammer a provider that asked for a pause.
-    """
-
-    name = models.CharField(max_length=32, unique=True)
-    paused_until = models.DateTimeField(
-        null=True, blank=True, help_text="The provider asked for a pause (Retry-After)."
-    )
-    failures = models.PositiveIntegerField(default=0, help_text="In a row.")
-    open_until = models.DateTimeField(
-        null=True, blank=True, help_text="The circuit breaker is open: then one message is tried."
-    )
-    openings = models.PositiveIntegerField(default=0, help_text="Of the circuit breaker, in a row.")
-    last_error = models.TextField(blank=True)
-    last_failed_at = models.DateTimeField(null=True, blank=True)
-    operations_told_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
+    def has_arrived(self) -> bool:
+        """Whether its provider has told that it has the message."""
+        return self.receipt != Receipt.NOTHING and not Receipt(self.receipt).is_failure
 
     @property
-    def closed_until(self) -> datetime | None:
-        """When something may be handed to it again; None when it may be now."""
-        ends = [end for end in (self.paused_until, self.open_until) if end and end > timezone.now()]
-        return max(ends, default=None)
-
-
-class OperationsTeam(BaseModel):
-    """A team that looks after the installation: its responders are told of dead letters and see all of them."""
-
-    team = models.OneToOneField(Team, on_delete=models.CASCADE, related_name="+")
-
-    class Meta:
-        ordering = ["created_at"]
-
-    def __str__(self) -> str:
-        return str(self.team)
+    def latency_seconds(self) -> float | None:
+        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
 
 
 class MailboxMessage(BaseModel):

@@ -1,0 +1,24 @@
+"""The tables of the notifications app, a module for each matter."""
+
+from .answers import Reply, Verification
+from .contacts import LONGEST_ADDRESS, WEEKDAYS, ContactMethod, NotificationRule, QuietHours
+from .operations import OperationsTeam, ProviderAccount
+from .paging import DeliveryAttempt, MailboxMessage, Notification
+from .webhooks import Webhook, WebhookDelivery
+
+__all__ = [
+    "LONGEST_ADDRESS",
+    "WEEKDAYS",
+    "ContactMethod",
+    "DeliveryAttempt",
+    "MailboxMessage",
+    "Notification",
+    "NotificationRule",
+    "OperationsTeam",
+    "ProviderAccount",
+    "QuietHours",
+    "Reply",
+    "Verification",
+    "Webhook",
+    "WebhookDelivery",
+]
