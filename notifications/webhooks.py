@@ -29,7 +29,7 @@ from django.utils import timezone
 from incidents.lifecycle import Actors
 from incidents.models import Incident
 from incidents.timeline import Actor
-from openalert import outward
+from openalert import correlation_id, outward
 from openalert.ids import uuid7
 from openalert.wake import wake
 
@@ -274,6 +274,7 @@ def call(delivery: WebhookDelivery, *, now: datetime) -> Response:
         "Content-Type": "application/json",
         "User-Agent": "OpenAlert-Webhooks/1",
         **signature_headers(delivery.webhook, delivery.event_id, body, now=now),
+        **correlation_id.headers_for_others(),
     }
     with http.told("the webhook"), outward.guarded(), outward.session() as session:
         answer = session.post(
