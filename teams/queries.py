@@ -31,6 +31,8 @@ from .models import (
 )
 
 LOOKBACK = timedelta(days=1)
+# What nobody asks of the people on call.
+NOT_OF_DUTY = ("password", "last_login", "created_at", "updated_at")
 
 
 def with_rotation(
@@ -64,7 +66,8 @@ def load_rows(schedules: Sequence[Schedule], *, start: datetime, end: datetime |
     places = _places(ids, start)
     with_people: list[Any] = [*overrides, *fallbacks, *events]
     users = {str(row.user_id) for row in with_people}.union(*(of_layer for _, of_layer in places.values()))
-    people = {str(user.pk): user for user in User.objects.filter(pk__in=_any_of(users - {None}))}
+    wanted = User.objects.filter(pk__in=_any_of(users - {None})).defer(*NOT_OF_DUTY)
+    people = {str(user.pk): user for user in wanted}
     for row in with_people:
         row.user = people[str(row.user_id)]
     found = {schedule.pk: schedule for schedule in schedules}

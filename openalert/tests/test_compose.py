@@ -123,7 +123,7 @@ def test_web_has_time_to_finish_before_it_is_killed(services):
 def test_each_queue_has_a_worker(services):
     queues = [
         part.partition("=")[2]
-        for name in ("worker", "sender")
+        for name in ("worker", "sender", "courier")
         for part in services[name]["command"]
         if part.startswith("--queues=")
     ]

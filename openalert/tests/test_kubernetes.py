@@ -44,7 +44,7 @@ def test_programs_are_those_of_compose():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     programs = {container["name"]: container["command"] for _, container in containers()}
     assert programs == {name: services[name]["command"] for name in programs}
-    assert sorted(programs) == ["beat", "migrate", "sender", "web", "worker"]
+    assert sorted(programs) == ["beat", "courier", "migrate", "sender", "web", "worker"]
 
 
 def test_every_setting_is_one_that_we_read():

