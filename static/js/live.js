@@ -99,6 +99,10 @@ function isInUse(element) {
 
 const refresher = new Refresher();
 
+/** For what is not told by the server. An event that htmx listens for on the body can be lost: a region that was just
+ * swapped in listens only once it has settled. */
+export const refreshSoon = (id) => refresher.request(id);
+
 function refreshWhere(matches) {
   for (const element of document.querySelectorAll("[data-live]")) if (matches(element)) refresher.request(keyOf(element));
 }

@@ -1,6 +1,7 @@
 /** [data-push-key] asks this browser for a push subscription and hands it to the server, as one of the person's
  * contact methods. The button shows where the browser can do it; a browser that is registered says so. */
 
+import { refreshSoon } from "./live.js";
 import { csrfToken } from "./requests.js";
 import { toast } from "./toast.js";
 
@@ -47,7 +48,7 @@ async function register(button) {
     throw new Error(failure?.errors?.map((error) => error.detail).join(" ") || "The server refused it.");
   }
   toast({ title: "Pages come to this browser now", tone: "success" });
-  document.body.dispatchEvent(new CustomEvent("reach-changed"));
+  refreshSoon("reach");
 }
 
 async function onClick({ target }) {
