@@ -99,10 +99,6 @@ function isInUse(element) {
 
 const refresher = new Refresher();
 
-/** For what is not told by the server. An event that htmx listens for on the body can be lost: a region that was just
- * swapped in listens only once it has settled. */
-export const refreshSoon = (id) => refresher.request(id);
-
 function refreshWhere(matches) {
   for (const element of document.querySelectorAll("[data-live]")) if (matches(element)) refresher.request(keyOf(element));
 }
@@ -194,6 +190,9 @@ function start(path) {
     if (connection.state === "live") outbox.send();
   });
   document.addEventListener("htmx:afterSettle", syncRooms);
+  // For what is not told by the server. An event that htmx listens for on the body can be lost: a region that was just
+  // swapped in listens only once it has settled.
+  document.addEventListener("openalert:changed", ({ detail: { id } }) => refresher.request(id));
   document.addEventListener("htmx:beforeRequest", refresher.began);
   document.addEventListener("htmx:beforeSwap", refresher.arrived);
   document.addEventListener("htmx:afterRequest", refresher.ended);

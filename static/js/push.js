@@ -1,7 +1,6 @@
 /** [data-push-key] asks this browser for a push subscription and hands it to the server, as one of the person's
  * contact methods. The button shows where the browser can do it; a browser that is registered says so. */
 
-import { refreshSoon } from "./live.js";
 import { csrfToken } from "./requests.js";
 import { toast } from "./toast.js";
 
@@ -48,7 +47,7 @@ async function register(button) {
     throw new Error(failure?.errors?.map((error) => error.detail).join(" ") || "The server refused it.");
   }
   toast({ title: "Pages come to this browser now", tone: "success" });
-  refreshSoon("reach");
+  document.dispatchEvent(new CustomEvent("openalert:changed", { detail: { id: "reach" } }));
 }
 
 async function onClick({ target }) {
