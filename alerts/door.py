@@ -3,7 +3,8 @@
 `addresses` says where it listens, and `formats` how each source is read and answered. It answers 2xx once
 the alerts are stored, their incidents open and the escalations armed. If a list holds alerts that cannot be
 taken, the others are stored all the same, and the answer is an error with each fault's index: a 2xx means
-that everything was taken. Every other answer means that nothing was stored.
+that everything was taken. Every other answer means that nothing was stored, but for a 503 when the database
+was lost on the way: nobody knows then, and to send it again counts it at most once more.
 
 What Django's middleware does for other requests is done here: the limit of the body, the security headers,
 the correlation id.
@@ -336,7 +337,12 @@ def _named(failure: Exception, request_id: str) -> OpenAlertError:
     about = {"correlation_id": request_id}  # on the short way many are answered in one context
     if isinstance(failure, DatabaseError):
         logger.error("intake: the database did not take a request", exc_info=failure, extra=about)
-        return Unavailable("The database did not take it.")
+        # A commit whose answer was lost has stored it all the same; then the next sending only counts it.
+        return Refused(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The database did not say that it took it: send it again.",
+        )
     logger.error("intake: a request failed", exc_info=failure, extra=about)
     return Refused(
         HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Something went wrong on our side; nothing was stored."

@@ -103,7 +103,7 @@ RESPONSES: dict[str, Any] = {
     "401": _response("Error", "The integration key is missing or not known."),
     "403": _response("Error", "The integration is switched off."),
     "413": _response("Error", f"The body has more than {MAX_BODY_BYTES} bytes."),
-    "503": _response("Error", "Nothing was stored: send it again after `Retry-After` seconds."),
+    "503": _response("Error", "It may not be stored: send it again after `Retry-After` seconds."),
     "default": _response("Error", "Any other failure; nothing was stored."),
 }
 
