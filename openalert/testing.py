@@ -3,6 +3,7 @@
 pytest.ini loads it (`-p openalert.testing`); with pytest-xdist each worker has its own pair.
 """
 
+import faulthandler
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from openalert.embedded.places import Places
 from openalert.embedded.servers import EmbeddedServers
 
 MOST_FLUSHES = 5
+SECONDS_TO_END = 60
 
 _servers = pytest.StashKey[EmbeddedServers]()
 _folder = pytest.StashKey[Path]()
@@ -67,6 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _stop(config: pytest.Config) -> None:
     config.stash[_servers].stop()
     shutil.rmtree(config.stash[_folder], ignore_errors=True)
+    # A thread that a test left behind would keep the process for ever: say where it stands, and fail.
+    faulthandler.dump_traceback_later(SECONDS_TO_END, exit=True, file=sys.__stderr__)
 
 
 def variables_for(places: Places, database: str | None = None) -> dict[str, str]:

@@ -120,8 +120,8 @@ def _places(schedule_ids: RawSQL, start: datetime) -> dict[UUID, tuple[list[int]
         rows.order_by()
         .values_list("layer")
         .annotate(
-            numbers=ArrayAgg("position", ordering=order),
-            user_ids=ArrayAgg(Cast("user", CharField()), ordering=order),
+            numbers=ArrayAgg("position", order_by=order),
+            user_ids=ArrayAgg(Cast("user", CharField()), order_by=order),
         )
     )
     return {layer_id: (numbers, user_ids) for layer_id, numbers, user_ids in of_layers}

@@ -127,7 +127,7 @@ class Site:
             **options,
         )
         self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
 
     async def application(self, scope, receive, send):
         assert (await receive())["type"] == "websocket.connect"
@@ -159,6 +159,9 @@ class Site:
         return self
 
     def __exit__(self, *failure):
+        self.before_take_over.set()
+        for echo in self.echoes:
+            echo.may_go_on.set()
         self.server.should_exit = True
         self.thread.join(20)
 
@@ -298,10 +301,10 @@ def test_who_left_before_it_was_taken_over_is_ended(site):
 
 
 def test_who_leaves_is_ended_when_what_was_said_has_been_heard(site):
-    with site.connect() as client:
+    with site.raw() as client:
         site.echo.may_go_on.clear()
-        client.send("one")
-        client.send("two")
+        # At once: while a message waits to be heard, nothing more is read.
+        client.sendall(masked(Opcode.TEXT, b"one") + masked(Opcode.TEXT, b"two") + masked(Opcode.CLOSE))
     eventually(lambda: not site.server.server_state.connections, within=5)
     assert (site.echo.heard, site.echo.ends) == ([], 0)
     site.echo.may_go_on.set()
