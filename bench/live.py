@@ -6,10 +6,12 @@ its adapter by a process of its own and forgotten. For every run the processes a
 that leave again, joined by all, loaded and ended; what each client received is compared with what was sent.
 
 Latency is from the event's publication (OpenAlert: from the commit's return; and from before the transaction began,
-too) until a client has read it. Memory is resident memory of the two web processes, with the clients less without,
-by the thousand: each the median of readings twice a second while nothing is sent, without clients when the warm-up's
-have left, with them when the load is over. Node is made to collect its garbage before: whenever it happened to, its
-memory went up or down by tens of MiB. Neither side compresses, and each room's clients are on both processes.
+too) until a client has read it. Memory is of the two web processes, with the clients less without, by the thousand,
+while nothing is sent: without clients when the warm-up's have left, with them when the load is over. Resident memory
+is the median of readings twice a second. Of Node that says little (it keeps what it once had, or gives back more than
+clients took, by tens of MiB), so beside it stands what its heap and buffers hold once all garbage is collected, which
+leaves out what the process keeps free or takes outside of them. Neither side compresses, and each room's clients are
+on both processes.
 
 `--servers` puts OpenAlert behind the servers that it could be served by instead (BENCH_ARGS=--servers).
 
@@ -20,6 +22,7 @@ same machine and take of its time, which is printed too: believe the ratios.
 import argparse
 import importlib.util
 import json
+import math
 import os
 import signal
 import socket
@@ -29,6 +32,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -102,7 +106,8 @@ class Run:
     whole: list[float]  # ms, from before it
     undelivered: int
     repeated: int
-    mebibytes: float  # per 1,000 clients
+    mebibytes: float  # per 1,000 clients, resident
+    held_mebibytes: float  # of Node's heap and buffers
     cores: float
     behind_cores: float  # of Valkey and PostgreSQL
     client_cores: float
@@ -132,7 +137,7 @@ class Bench:
             with self.load(target, self.clients[:WARM_CLIENTS]) as warm:
                 warm.close()
             time.sleep(SETTLE_SECONDS)
-            without = resting_memory(web)
+            held_without, without = live_memory(target), resting_memory(web)
             with self.load(target, self.clients) as load:
                 time.sleep(SETTLE_SECONDS)
                 measured = (web, self.behind, [psutil.Process(load.child.pid)])
@@ -144,9 +149,9 @@ class Bench:
                     for processes, before in zip(measured, used, strict=True)
                 ]
                 time.sleep(ARRIVES_WITHIN)
-                grown = resting_memory(web) - without
+                held, grown = live_memory(target) - held_without, resting_memory(web) - without
                 result = load.close()
-        return self.judge(times, result, grown, cores)
+        return self.judge(times, result, grown, held, cores)
 
     @contextmanager
     def load(self, target: Target, clients: list[dict[str, str]]) -> Iterator["Load"]:
@@ -199,6 +204,7 @@ class Bench:
         times: dict[int, tuple[float, float]],
         result: dict,
         grown: float,
+        held: float,
         cores: list[float],
     ) -> Run:
         in_room = Counter(client["room"] for client in self.clients)
@@ -214,6 +220,7 @@ class Bench:
             + (round(self.rate * self.seconds) - len(times)),
             repeated=sum(max(0, arrived[number] - n) for number, n in expected.items()),
             mebibytes=grown / 2**20 / len(self.clients) * 1000,
+            held_mebibytes=held / 2**20 / len(self.clients) * 1000,
             cores=cores[0],
             behind_cores=cores[1],
             client_cores=cores[2],
@@ -252,12 +259,19 @@ class Load:
         self.result.unlink(missing_ok=True)
 
 
+def live_memory(target: Target) -> float:
+    """What Node's heaps and buffers hold without garbage, in bytes; not a number for others."""
+    if target.protocol != "engine.io":
+        return math.nan
+    total = 0.0
+    for port in PORTS:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/memory", timeout=30) as answer:
+            total += float(answer.read())
+    return total
+
+
 def resting_memory(processes: list[psutil.Process]) -> float:
     """The median of some readings, in bytes."""
-    for process in processes:
-        if process.name() == "node":
-            process.send_signal(signal.SIGUSR2)
-    time.sleep(1)
     members = [member for process in processes for member in family(process)]
     readings = []
     for _ in range(READINGS):
@@ -371,8 +385,9 @@ def quantile(values: list[float], share: float) -> float:
 def report(runs: dict[str, list[Run]], file: TextIO = sys.stdout) -> None:
     """A table of medians; undelivered, repeated and lost are sums."""
     print(
-        "| target | delivered/s | p50 ms | p99 ms | max ms | p99 ms with the commit | MiB per 1,000 clients "
-        "| cores: web / Valkey, PostgreSQL / clients | undelivered | repeated | connections lost |",
+        "| target | delivered/s | p50 ms | p99 ms | max ms | p99 ms with the commit "
+        "| MiB per 1,000 clients: resident / in use by Node | cores: web / Valkey, PostgreSQL / clients "
+        "| undelivered | repeated | connections lost |",
         file=file,
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|", file=file)
@@ -387,7 +402,7 @@ def report(runs: dict[str, list[Run]], file: TextIO = sys.stdout) -> None:
             f"| {median(lambda run: quantile(run.latencies, 0.99)):.1f} "
             f"| {median(lambda run: max(run.latencies)):.1f} "
             f"| {median(lambda run: quantile(run.whole, 0.99)):.1f} "
-            f"| {median(lambda run: run.mebibytes):.1f} "
+            f"| {median(lambda run: run.mebibytes):.1f} / {median(lambda run: run.held_mebibytes):.1f} "
             f"| {median(lambda run: run.cores):.2f} / {median(lambda run: run.behind_cores):.2f} "
             f"/ {median(lambda run: run.client_cores):.2f} "
             f"| {sum(run.undelivered for run in of_target)} | {sum(run.repeated for run in of_target)} "

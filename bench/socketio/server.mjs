@@ -14,7 +14,14 @@ const publisher = createClient({ socket: { path: process.env.REDIS_SOCKET } });
 const subscriber = publisher.duplicate();
 await Promise.all([publisher.connect(), subscriber.connect()]);
 
-const http = createServer();
+// GET /memory: what is in use once all garbage is gone, in bytes.
+const http = createServer((request, response) => {
+  if (request.url === "/memory") {
+    globalThis.gc();
+    const { heapUsed, external } = process.memoryUsage();
+    response.end(String(heapUsed + external));
+  }
+});
 const io = new Server(http, { transports: ["websocket"], adapter: createAdapter(publisher, subscriber) });
 // As its documentation advises for memory: nothing of ours looks at the first request again.
 io.engine.on("connection", (socket) => {
@@ -39,6 +46,5 @@ if (process.env.EMIT) {
   await Promise.all([publisher.close(), subscriber.close()]); // what was asked for is sent before
   process.exit();
 } else {
-  process.on("SIGUSR2", () => globalThis.gc()); // before its memory is read
   http.listen(Number(process.env.PORT), "127.0.0.1");
 }
