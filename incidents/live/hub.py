@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from sys import intern
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -32,8 +33,10 @@ logger = logging.getLogger(__name__)
 READ_EVERY_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
-# Whoever loses a team, or their sign-in, hears nothing any more after so long.
+# Whoever loses a team, or their sign-in, hears nothing any more after so long. People are looked at a few at a time:
+# hundreds at once would keep the database and this process from what is to be told.
 REVIEW_EVERY_SECONDS = 2.0
+REVIEW_PARTS = 10
 COUNTERS_EVERY_SECONDS = 0.5
 # Between events the loop does other things too.
 EVENTS_AT_A_TIME = 20
@@ -259,22 +262,27 @@ class Hub:
     # Who may hear what
 
     async def _review_again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(REVIEW_EVERY_SECONDS)
+        for part in cycle(range(REVIEW_PARTS)):
+            await asyncio.sleep(REVIEW_EVERY_SECONDS / REVIEW_PARTS)
             try:
-                await self._review()
+                await self._review(part)
             except Exception as failure:  # the database is away: nothing is told then either
                 logger.warning("who may hear what could not be reviewed: %r", failure)
 
-    async def _review(self) -> None:
+    async def _review(self, part: int) -> None:
+        def is_due(key: str) -> bool:
+            return hash(key) % REVIEW_PARTS == part
+
         known = [socket for socket in self.sockets if socket.person and not socket.is_closed]
-        if not known:
+        due = [socket for socket in known if socket.person and is_due(socket.person.id)]
+        teams = {room: team for room, team in self.teams.items() if is_due(room)}
+        if not due and not teams:
             return
         found = await in_thread(
             access.review,
-            [socket.person for socket in known if socket.person],
-            {socket.session for socket in known if socket.session},
-            dict(self.teams),
+            [socket.person for socket in due if socket.person],
+            {socket.session for socket in due if socket.session},
+            teams,
         )
         if not found:
             return
