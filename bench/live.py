@@ -343,13 +343,15 @@ def prepare(
         stdout=subprocess.PIPE,
         text=True,
     ).stdout
-    # A server that has run for a while uses the files of its log again; a new one stops for each to be made.
+    # A server that has run for a while uses the files of its log again and knows its tables; a new one stops for each
+    # file to be made, and guesses.
     with psycopg.connect(
         host=database["HOST"], user=database["USER"], dbname=database["NAME"], autocommit=True
     ) as open_database:
         for _ in range(4):
             open_database.execute("SELECT pg_logical_emit_message(true, '', ''), pg_switch_wal()")
         open_database.execute("CHECKPOINT")
+        open_database.execute("ANALYZE")
     [made] = [line for line in said.splitlines() if line.startswith("MADE ")]
     return json.loads(made.removeprefix("MADE "))
 
