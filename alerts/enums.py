@@ -56,3 +56,14 @@ class IntervalUnit(models.TextChoices):
     MINUTES = "minutes", "Minutes"
     HOURS = "hours", "Hours"
     DAYS = "days", "Days"
+
+
+class Repeats(models.TextChoices):
+    """How often maintenance comes again; each begins from what the first time is."""
+
+    DAILY = "daily", "Every day"
+    WEEKDAYS = "weekdays", "Monday to Friday"
+    WEEKLY = "weekly", "Every week"
+    BIWEEKLY = "biweekly", "Every two weeks"
+    MONTHLY_DATE = "monthly_date", "Every month, on the same day"
+    MONTHLY_WEEKDAY = "monthly_weekday", "Every month, on the same weekday of it (second Tuesday)"

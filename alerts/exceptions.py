@@ -99,3 +99,23 @@ class NotTheTeamsServices(OpenAlertError):
     code = "not_the_teams_services"
     detail = "Choose services of the window's own team."
     status = 400
+
+
+class NeverComes(OpenAlertError):
+    """A series ends before it comes for the first time."""
+
+    code = "never_comes"
+    detail = "With this last day it would never come."
+    status = 400
+
+
+class LongerThanItsInterval(OpenAlertError):
+    code = "longer_than_its_interval"
+    detail = "It would not be over when it comes again."
+    status = 400
+
+
+class InvalidSpan(OpenAlertError):
+    code = "invalid_span"
+    detail = "By how much? Up to 24 hours."
+    status = 400

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F, Func, Q, QuerySet, Value
 from django.utils import timezone
 
 from openalert import sql
@@ -12,7 +13,7 @@ from teams.models import Service, Team, User
 
 from . import signals
 from .exceptions import NotTheTeamsServices, WindowEndsBeforeStart, WindowInThePast, WindowIsOver
-from .models import MaintenanceWindow
+from .models import MaintenanceSeries, MaintenanceWindow
 
 SHARED = """
 SELECT id FROM alerts_maintenancewindow WHERE team_id = ANY(%s::uuid[]) AND ends_at > %s ORDER BY id FOR SHARE
@@ -78,6 +79,8 @@ def change_window(
     window.title = window.title if title is None else title
     window.starts_at = starts_at or window.starts_at
     window.ends_at = max(ends_at, now) if ends_at else window.ends_at
+    window.is_start_told = window.is_start_told and window.starts_at <= now
+    window.is_end_told = window.is_end_told and window.ends_at <= now
     _check(window.team, window.starts_at, window.ends_at, services or ())
     window.save()
     if services is not None:
@@ -88,7 +91,10 @@ def change_window(
 
 @transaction.atomic
 def cancel_window(window_id: UUID) -> None:
-    """One that has begun ends now, one that has not is removed. Raises WindowIsOver, and DoesNotExist."""
+    """One that has begun ends now, one that has not is removed, and a series leaves it out.
+
+    Raises WindowIsOver, and MaintenanceWindow.DoesNotExist.
+    """
     window = _lock(window_id)
     now = timezone.now()
     if window.ends_at <= now:
@@ -97,8 +103,20 @@ def cancel_window(window_id: UUID) -> None:
         window.ends_at = now
         window.save(update_fields=["ends_at", "updated_at"])
     else:
-        window.delete()
+        if window.series_id:
+            skipped = Func(F("skipped"), Value(window.occurs_at), function="array_append")
+            MaintenanceSeries.objects.filter(pk=window.series_id).update(skipped=skipped)
+        MaintenanceWindow.objects.filter(pk=window.pk).delete()
     _tell(window)
+
+
+def running(user: User, *, service: Service | None = None) -> QuerySet[MaintenanceWindow]:
+    """The windows of now that the person may see, with team and services; those of a service, if one is named."""
+    now = timezone.now()
+    found = MaintenanceWindow.objects.visible_to(user).filter(starts_at__lte=now, ends_at__gt=now)
+    if service:
+        found = found.filter(Q(services=service) | Q(services=None), team=service.team_id)
+    return found.select_related("team").prefetch_related("services").order_by("ends_at")
 
 
 def _lock(window_id: UUID) -> MaintenanceWindow:

@@ -9,9 +9,10 @@ from incidents import signals
 from incidents.models import Incident
 from openalert import sql
 
-from . import upstream
+from . import maintenance_announcements, upstream
 from .enums import AlertStatus
 from .models import Alert
+from .signals import maintenance_windows_changed
 
 # Locked in the order in which intake locks them. There may be a storm's worth.
 MOVE = """
@@ -27,6 +28,7 @@ def connect() -> None:
     signals.incidents_resolved.connect(close_alerts)
     signals.incidents_reopened.connect(take_alerts_back)
     signals.incidents_merged.connect(move_alerts)
+    maintenance_windows_changed.connect(maintenance_announcements.tell_changed)
 
 
 def tell_of_upstream(incidents: list[Incident], **kwargs: Any) -> None:

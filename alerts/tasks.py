@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from . import flapping, heartbeats, release, retention
+from . import flapping, heartbeats, maintenance_announcements, maintenance_series, release, retention
 
 
 @shared_task
@@ -29,3 +29,15 @@ def remove_old_alerts() -> None:
 def settle_flapping() -> None:
     """Every ten seconds: resolve what has flapped and is quiet now."""
     flapping.settle()
+
+
+@shared_task
+def announce_maintenance() -> None:
+    """Every few seconds: tell open pages which windows have begun or ended."""
+    maintenance_announcements.announce()
+
+
+@shared_task
+def plan_maintenance() -> None:
+    """Every hour: make the windows of the weeks ahead for what comes again."""
+    maintenance_series.plan()

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("alerts.change_fragments")),
     path("", include("alerts.service_fragments")),
     path("", include("alerts.integration_page")),
+    path("", include("alerts.maintenance_pages")),
     path("", include("alerts.rule_pages")),
     path("", include("alerts.field_pages")),
 ]

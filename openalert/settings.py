@@ -222,6 +222,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=10),
         "options": {"expires": 10},
     },
+    "maintenance that begins or ends": {
+        "task": "alerts.tasks.announce_maintenance",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
+    "maintenance that comes again": {
+        "task": "alerts.tasks.plan_maintenance",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
     "old alerts": {
         "task": "alerts.tasks.remove_old_alerts",
         "schedule": timedelta(minutes=5),

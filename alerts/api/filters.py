@@ -1,7 +1,7 @@
 import django_filters as filters
 
 from alerts.enums import AlertStatus, Source
-from alerts.models import Alert, Change, Integration, MaintenanceWindow
+from alerts.models import Alert, Change, Integration, MaintenanceSeries, MaintenanceWindow
 from incidents.enums import Severity
 
 
@@ -59,3 +59,11 @@ class MaintenanceWindowFilter(filters.FilterSet):
     class Meta:
         model = MaintenanceWindow
         fields = ["team", "service", "ends_after", "starts_before"]
+
+
+class MaintenanceSeriesFilter(filters.FilterSet):
+    team = filters.UUIDFilter(field_name="team_id")
+
+    class Meta:
+        model = MaintenanceSeries
+        fields = ["team"]

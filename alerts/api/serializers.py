@@ -4,11 +4,11 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from alerts import integrations, maintenance
+from alerts import integrations, maintenance, maintenance_series
 from alerts.enums import Source
 from alerts.fields import read_fields, stored_fields
 from alerts.formats import email
-from alerts.models import Alert, Change, Integration, MaintenanceWindow
+from alerts.models import Alert, Change, Integration, MaintenanceSeries, MaintenanceWindow
 from incidents.api.serializers import IncidentRefSerializer
 from openalert.rest.serializers import ModelSerializer
 from teams.api.scoping import VisibleField
@@ -177,18 +177,59 @@ class MaintenanceWindowSerializer(EndsAfterStart, ModelSerializer):
     class Meta:
         model = MaintenanceWindow
         fields = [
-            "id", "team", "title", "services", "starts_at", "ends_at", "created_by", "created_at", "updated_at",
+            "id", "team", "title", "services", "starts_at", "ends_at", "series", "created_by", "created_at",
+            "updated_at",
         ]  # fmt: skip
+        read_only_fields = ["series"]
 
     def create(self, validated_data: dict[str, Any]) -> MaintenanceWindow:
         return maintenance.add_window(**validated_data, by=self.context["request"].user)
+
+
+class MaintenanceSeriesSerializer(EndsAfterStart, ModelSerializer):
+    """`starts_at` and `ends_at` are those of the first time; `time_zone` is whose clock it keeps to."""
+
+    team = VisibleField(queryset=Team.objects.all())
+    services = serializers.ManyRelatedField(
+        child_relation=VisibleField(queryset=Service.objects.all()), required=False
+    )
+    ends_at = serializers.DateTimeField()
+    created_by = UserRefSerializer(read_only=True, allow_null=True)
+
+    class Meta:
+        model = MaintenanceSeries
+        fields = [
+            "id", "team", "title", "services", "repeats", "time_zone", "starts_at", "ends_at", "until",
+            "created_by", "created_at", "updated_at",
+        ]  # fmt: skip
+
+    def create(self, validated_data: dict[str, Any]) -> MaintenanceSeries:
+        return maintenance_series.add_series(**validated_data, by=self.context["request"].user)
+
+
+class MaintenanceSeriesChangeSerializer(MaintenanceSeriesSerializer):
+    """All of it but the team."""
+
+    class Meta(MaintenanceSeriesSerializer.Meta):
+        read_only_fields = ["team"]
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        fields["team"] = serializers.PrimaryKeyRelatedField(read_only=True)
+        return fields
+
+    def update(self, instance: MaintenanceSeries, validated_data: dict[str, Any]) -> MaintenanceSeries:
+        given = {"services": instance.services.all(), **validated_data}
+        for name in ("title", "repeats", "time_zone", "starts_at", "ends_at", "until"):
+            given.setdefault(name, getattr(instance, name))
+        return maintenance_series.change_series(instance.pk, **given)
 
 
 class MaintenanceChangeSerializer(MaintenanceWindowSerializer):
     """A window's team cannot be changed."""
 
     class Meta(MaintenanceWindowSerializer.Meta):
-        read_only_fields = ["team"]
+        read_only_fields = ["team", "series"]
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()

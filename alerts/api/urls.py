@@ -8,6 +8,7 @@ router.register("integrations", viewsets.IntegrationViewSet)
 router.register("alerts", viewsets.AlertViewSet)
 router.register("changes", viewsets.ChangeViewSet)
 router.register("maintenance-windows", viewsets.MaintenanceWindowViewSet)
+router.register("maintenance-series", viewsets.MaintenanceSeriesViewSet)
 router.register("integrations/<uuid:integration_id>/rules", rule_views.RuleViewSet)
 
 urlpatterns = [

@@ -7,8 +7,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from alerts import integrations, maintenance
-from alerts.models import Alert, Change, Integration, MaintenanceWindow
+from alerts import integrations, maintenance, maintenance_series
+from alerts.models import Alert, Change, Integration, MaintenanceSeries, MaintenanceWindow
 from incidents.api.lookup import incident_to_see
 from teams.access import require_respond
 from teams.api.scoping import TeamOwnedViewSet
@@ -110,3 +110,28 @@ class MaintenanceWindowViewSet(TeamOwnedViewSet):
 
     def perform_destroy(self, instance: MaintenanceWindow) -> None:
         maintenance.cancel_window(instance.pk)
+
+
+class MaintenanceSeriesViewSet(TeamOwnedViewSet):
+    """Maintenance that comes again. Its windows are made five weeks ahead, and can be changed or cancelled alone.
+
+    A change makes those to come anew. What is removed does not come again; a window that has begun goes on.
+    """
+
+    http_method_names = ["get", "post", "patch", "delete", "head", "options"]
+
+    queryset = MaintenanceSeries.objects.select_related("team", "created_by").prefetch_related("services")
+    serializer_class = serializers.MaintenanceSeriesSerializer
+    filterset_class = filters.MaintenanceSeriesFilter
+    search_fields = ["title"]
+    require = staticmethod(require_respond)
+    ordering = ("title",)
+    ordering_fields = ("title", "starts_at", "created_at")
+
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        if self.action == "partial_update":
+            return serializers.MaintenanceSeriesChangeSerializer
+        return super().get_serializer_class()
+
+    def perform_destroy(self, instance: MaintenanceSeries) -> None:
+        maintenance_series.end_series(instance.pk)

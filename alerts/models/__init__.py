@@ -6,7 +6,7 @@ from .change import Change
 from .flap import Flap
 from .heartbeat import Heartbeat
 from .integration import KEY_LENGTH, Integration
-from .maintenance import MaintenanceWindow
+from .maintenance import MaintenanceSeries, MaintenanceWindow
 from .rule import HeldAlert, IntegrationRule
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "HeldAlert",
     "Integration",
     "IntegrationRule",
+    "MaintenanceSeries",
     "MaintenanceWindow",
 ]
