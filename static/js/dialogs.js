@@ -29,7 +29,13 @@ function onConfirm(event) {
   dialog.querySelector("[data-confirm-question]").textContent = question;
   dialog.querySelector("[value=yes]").textContent = elt.dataset.confirmLabel ?? "Yes";
   dialog.returnValue = "";
-  dialog.addEventListener("close", () => dialog.returnValue === "yes" && issueRequest(true), { once: true });
+  // Were it replaced meanwhile, the answer would come to nothing: live.js leaves alone what is being asked about.
+  elt.dataset.asking = "";
+  const answered = () => {
+    delete elt.dataset.asking;
+    if (dialog.returnValue === "yes") issueRequest(true);
+  };
+  dialog.addEventListener("close", answered, { once: true });
   dialog.showModal();
 }
 

@@ -89,12 +89,12 @@ class Refresher {
   }
 }
 
-/** Somebody is typing or choosing in it: new content would take that away. */
+/** Somebody is typing or choosing in it, or is asked whether they are sure: new content would take that away. */
 function isInUse(element) {
   const focused = document.activeElement;
   const typing =
     element.contains(focused) && focused.matches("input:not([type=checkbox], [type=radio]), textarea, select");
-  return typing || element.querySelector("details.menu[open], dialog[open]") !== null;
+  return typing || element.querySelector("details.menu[open], dialog[open], [data-asking]") !== null;
 }
 
 const refresher = new Refresher();
