@@ -58,6 +58,14 @@ class IntervalUnit(models.TextChoices):
     DAYS = "days", "Days"
 
 
+class PingKind(models.TextChoices):
+    """What a program says of itself."""
+
+    SUCCESS = "success", "Done"
+    START = "start", "Started"
+    FAIL = "fail", "Failed"
+
+
 class Repeats(models.TextChoices):
     """How often maintenance comes again; each begins from what the first time is."""
 

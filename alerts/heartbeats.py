@@ -1,32 +1,107 @@
-"""Heartbeats: pings are taken, and those that do not come fire an alert."""
+"""Heartbeats: pings are taken, and those that do not come, or say that something failed, fire an alert."""
 
+import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
-from . import intake
-from .enums import EventStatus
+from teams.models import Service
+
+from . import intake, integrations
+from .enums import EventStatus, Grouping, PingKind, Source
 from .events import AlertEvent
-from .models import Heartbeat
+from .models import Heartbeat, HeartbeatWatch, Integration
+from .models.heartbeat import MAX_PING_BODY
 from .problems import Arrival
 
 BATCH = 200
+INTEGRATION = "Heartbeats"
+PINGS_KEPT = 100
+# The tick is every second. A minute without is an outage.
+OUTAGE = timedelta(seconds=60)
+NOTE_EVERY = timedelta(seconds=10)
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
-def ping(heartbeat_id: UUID) -> Heartbeat:
-    """It is alive: its alert is resolved, and the next ping is due an interval from now.
+def ping(
+    heartbeat_id: UUID,
+    *,
+    kind: PingKind = PingKind.SUCCESS,
+    exit_status: int | None = None,
+    body: str = "",
+    address: str | None = None,
+) -> Heartbeat:
+    """What a program says. Success resolves its alert, and the next ping is due after that; a failure fires at once.
 
-    Raises Heartbeat.DoesNotExist.
+    A start only begins to measure, and has to be followed within the grace, if there is one. Any exit status but 0 is
+    a failure. Raises Heartbeat.DoesNotExist.
     """
     heartbeat = _lock(heartbeat_id)
-    heartbeat.last_ping_at = timezone.now()
-    _watch(heartbeat)
+    now = timezone.now()
+    if exit_status:
+        kind = PingKind.FAIL
+    took = None
+    if kind == PingKind.START:
+        heartbeat.started_at = now
+        if heartbeat.is_enabled and heartbeat.grace and not heartbeat.expired_at:
+            heartbeat.due_at = now + heartbeat.grace
+    else:
+        took = now - heartbeat.started_at if heartbeat.started_at else None
+        heartbeat.started_at, heartbeat.took, heartbeat.last_ping_at = None, took, now
+        if kind == PingKind.SUCCESS:
+            _watch(heartbeat)
+        elif heartbeat.is_enabled:
+            heartbeat.due_at, heartbeat.expired_at = None, heartbeat.expired_at or now
+            _say([heartbeat], EventStatus.FIRING, _failure(exit_status))
     heartbeat.save()
+    _keep(heartbeat, now, kind, exit_status, took, body, address)
     return heartbeat
+
+
+def _failure(exit_status: int | None) -> str:
+    return f"ended with exit status {exit_status}" if exit_status else "failed"
+
+
+def _keep(
+    heartbeat: Heartbeat,
+    now: datetime,
+    kind: PingKind,
+    exit_status: int | None,
+    took: timedelta | None,
+    body: str,
+    address: str | None,
+) -> None:
+    heartbeat.pings.create(
+        at=now, kind=kind, exit_status=exit_status, took=took, body=body[:MAX_PING_BODY], address=address
+    )
+    newest = heartbeat.pings.order_by("-pk").values_list("pk", flat=True)
+    if edge := newest[PINGS_KEPT : PINGS_KEPT + 1]:
+        heartbeat.pings.filter(pk__lte=edge[0]).delete()
+
+
+@transaction.atomic
+def add(heartbeat: Heartbeat, *, service: Service) -> Heartbeat:
+    """A new one of a service; its alerts come by an integration of the service's own for them.
+
+    Raises ValidationError when another of the service has the name.
+    """
+    Service.objects.select_for_update(no_key=True).get(
+        pk=service.pk
+    )  # one integration, whoever asks beside us
+    integration = service.integrations.filter(source=Source.OPENALERT, name=INTEGRATION).first()
+    if integration is None:
+        integration = Integration(
+            service=service, name=INTEGRATION, source=Source.OPENALERT, grouping=Grouping.NONE
+        )
+        integrations.create_integration(integration)
+    heartbeat.integration = integration
+    heartbeat.validate_constraints()
+    return configure(heartbeat)
 
 
 @transaction.atomic
@@ -37,7 +112,8 @@ def configure(heartbeat: Heartbeat) -> Heartbeat:
     """
     if not heartbeat._state.adding:
         there = _lock(heartbeat.pk)
-        heartbeat.last_ping_at, heartbeat.expired_at = there.last_ping_at, there.expired_at
+        for name in ("last_ping_at", "expired_at", "started_at", "took", "ping_key"):
+            setattr(heartbeat, name, getattr(there, name))
     if not heartbeat.expired_at or not heartbeat.is_enabled:
         _watch(heartbeat)
     heartbeat.save()
@@ -55,11 +131,38 @@ def delete(heartbeat_id: UUID) -> None:
 def tick(now: datetime | None = None) -> int:
     """Fire an alert for every heartbeat that is late. Safe to run anywhere, any number at once. Returns how many."""
     total = 0
-    while expired := _expire_batch(now or timezone.now()):
+    now = now or timezone.now()
+    _look(now)
+    while expired := _expire_batch(now):
         total += expired
         if expired < BATCH:
             break
     return total
+
+
+@transaction.atomic
+def _look(now: datetime) -> None:
+    """Where nobody has looked for a while, pings may have found nobody either: what was expected then gets another turn."""
+    watch = HeartbeatWatch.objects.select_for_update(skip_locked=True).first()
+    if watch is None:
+        if not HeartbeatWatch.objects.exists():
+            HeartbeatWatch.objects.bulk_create([HeartbeatWatch(pk=1, looked_at=now)], ignore_conflicts=True)
+        return
+    if now - watch.looked_at > OUTAGE:
+        _give_another_turn(watch.looked_at, now)
+    if abs(now - watch.looked_at) >= NOTE_EVERY:
+        watch.looked_at = now
+        watch.save()
+
+
+def _give_another_turn(since: datetime, now: datetime) -> None:
+    waiting = Heartbeat.objects.select_for_update(of=("self",)).filter(due_at__gt=since).order_by("pk")
+    missed = [heartbeat for heartbeat in waiting if heartbeat.due_at - heartbeat.grace <= now]
+    for heartbeat in missed:
+        heartbeat.due_at = heartbeat.late_at(now)
+    Heartbeat.objects.bulk_update(missed, ["due_at"], batch_size=BATCH)
+    if missed:
+        logger.warning("nobody looked for heartbeats since %s: %s get another turn", since, len(missed))
 
 
 @transaction.atomic
@@ -88,7 +191,7 @@ def _lock(heartbeat_id: UUID) -> Heartbeat:
 def _watch(heartbeat: Heartbeat) -> None:
     """From now on, if it is to be watched at all."""
     is_watched = heartbeat.is_enabled and heartbeat.last_ping_at
-    heartbeat.due_at = timezone.now() + heartbeat.span if is_watched else None
+    heartbeat.due_at = heartbeat.late_at(timezone.now()) if is_watched else None
     _resolve(heartbeat)
 
 
@@ -98,17 +201,21 @@ def _resolve(heartbeat: Heartbeat) -> None:
         _say([heartbeat], EventStatus.RESOLVED)
 
 
-def _say(heartbeats: Sequence[Heartbeat], status: EventStatus) -> None:
+def _say(heartbeats: Sequence[Heartbeat], status: EventStatus, failure: str = "") -> None:
+    """`failure` is what it says of itself, like “failed”; by itself it is late."""
     if heartbeats:
-        intake.ingest([Arrival(heartbeat.integration, _event(heartbeat, status)) for heartbeat in heartbeats])
+        intake.ingest(
+            [Arrival(heartbeat.integration, _event(heartbeat, status, failure)) for heartbeat in heartbeats]
+        )
 
 
-def _event(heartbeat: Heartbeat, status: EventStatus) -> AlertEvent:
+def _event(heartbeat: Heartbeat, status: EventStatus, failure: str) -> AlertEvent:
     last = heartbeat.last_ping_at
+    title = f"{heartbeat.name} {failure}" if failure and not heartbeat.alert_message else heartbeat.title
     return AlertEvent(
         dedup_key=f"heartbeat:{heartbeat.pk}",
         status=status,
-        title=heartbeat.title,
+        title=title,
         severity=heartbeat.severity,
         name=heartbeat.title,
         source=heartbeat.name,

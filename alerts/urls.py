@@ -12,6 +12,8 @@ urlpatterns = [
     path("", include("alerts.service_fragments")),
     path("", include("alerts.integration_page")),
     path("", include("alerts.maintenance_pages")),
+    path("", include("alerts.heartbeat_door")),
+    path("", include("alerts.heartbeat_pages")),
     path("", include("alerts.rule_pages")),
     path("", include("alerts.field_pages")),
 ]

@@ -4,7 +4,7 @@ from .additions import AlertAdditions
 from .alert import Alert
 from .change import Change
 from .flap import Flap
-from .heartbeat import Heartbeat
+from .heartbeat import Heartbeat, HeartbeatPing, HeartbeatWatch
 from .integration import KEY_LENGTH, Integration
 from .maintenance import MaintenanceSeries, MaintenanceWindow
 from .rule import HeldAlert, IntegrationRule
@@ -16,6 +16,8 @@ __all__ = [
     "Change",
     "Flap",
     "Heartbeat",
+    "HeartbeatPing",
+    "HeartbeatWatch",
     "HeldAlert",
     "Integration",
     "IntegrationRule",

@@ -1,6 +1,7 @@
 """Heartbeats: programs that say at intervals that they are alive."""
 
-from datetime import timedelta
+import secrets
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
@@ -9,10 +10,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from alerts.enums import IntervalUnit
+from alerts.cron import next_after, validate_cron
+from alerts.enums import IntervalUnit, PingKind
 from incidents.enums import Severity
 from openalert.base import BaseModel
-from teams.models import Team
+from teams.models import Team, TimeZoneNameField
 
 from .integration import Integration
 
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     from teams.models import User
 
 MAX_INTERVAL = 10_000
+MAX_GRACE_MINUTES = 10_080
+MAX_PING_BODY = 10_000
+
+
+def new_ping_key() -> str:
+    return secrets.token_urlsafe(18)
 
 
 class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
@@ -30,10 +38,10 @@ class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
 
 
 class Heartbeat(BaseModel):
-    """A program that has to ping once in an interval, or an alert fires for it until it does.
+    """A program that has to ping once in an interval, or when cron says, or an alert fires for it until it does.
 
     It is watched from its first ping on: `due_at` is when the next one is late, None while nothing is watched.
-    Its alerts are its integration's. Written only by alerts.heartbeats.
+    `expired_at` is since when its alert fires. Its alerts are its integration's. Written only by alerts.heartbeats.
     """
 
     integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="heartbeats")
@@ -43,6 +51,19 @@ class Heartbeat(BaseModel):
         default=10, validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL)]
     )
     interval_unit = models.CharField(max_length=8, choices=IntervalUnit, default=IntervalUnit.MINUTES)
+    cron = models.CharField(
+        max_length=100,
+        blank=True,
+        validators=[validate_cron],
+        help_text="When it runs, instead of the interval: like “30 2 * * *”.",
+    )
+    time_zone = TimeZoneNameField(help_text="Whose clock cron goes by.")
+    grace_minutes = models.PositiveIntegerField(
+        default=0,
+        validators=[MaxValueValidator(MAX_GRACE_MINUTES)],
+        help_text="How long after its time a ping is not late yet; how long it may run, if it says when it starts.",
+    )
+    ping_key = models.CharField(max_length=32, unique=True, default=new_ping_key, editable=False)
     is_enabled = models.BooleanField(default=True, help_text="Off: nobody minds when no ping comes.")
     alert_message = models.CharField(
         max_length=1024, blank=True, help_text="The alert's title; empty: “<name> is expired”."
@@ -50,6 +71,8 @@ class Heartbeat(BaseModel):
     alert_tags = ArrayField(models.CharField(max_length=255), default=list, blank=True)
     severity = models.CharField(max_length=16, choices=Severity, default=Severity.MEDIUM)
     last_ping_at = models.DateTimeField(null=True, blank=True, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    took = models.DurationField(null=True, blank=True, editable=False)
     due_at = models.DateTimeField(null=True, blank=True, editable=False)
     expired_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -83,5 +106,42 @@ class Heartbeat(BaseModel):
         return timedelta(**{self.interval_unit: self.interval})
 
     @property
+    def grace(self) -> timedelta:
+        return timedelta(minutes=self.grace_minutes)
+
+    def late_at(self, last: datetime) -> datetime:
+        """When the next ping is late if the last one came at an instant."""
+        expected = next_after(self.cron, self.time_zone, last) if self.cron else last + self.span
+        return expected + self.grace
+
+    @property
     def title(self) -> str:
         return self.alert_message or f"{self.name} is expired"
+
+
+class HeartbeatPing(models.Model):
+    """What a program said; the newest of each heartbeat are kept."""
+
+    heartbeat = models.ForeignKey(Heartbeat, on_delete=models.CASCADE, related_name="pings")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=8, choices=PingKind)
+    exit_status = models.PositiveSmallIntegerField(null=True)
+    took = models.DurationField(null=True, help_text="Since it said that it starts.")
+    body = models.TextField(blank=True, max_length=MAX_PING_BODY)
+    address = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.CheckConstraint(condition=Q(kind__in=PingKind.values), name="ping_kind_known")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class HeartbeatWatch(models.Model):
+    """One row: when somebody last looked which heartbeats are late. A hole in it is an outage of our own."""
+
+    looked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.looked_at:%Y-%m-%d %H:%M:%S}"

@@ -48,13 +48,17 @@ def test_who_sees_and_does_what(pages, window):
     pk, service = window.pk, pages.service.pk
     assert pages.statuses("get", reverse("maintenance")) == pages.answers(200, 200, 200, 200)
     assert pages.statuses("get", reverse("maintenance-new")) == pages.answers(200, 200, 403, 200)
-    assert pages.statuses("get", reverse("maintenance-window", args=[pk])) == pages.answers(200, 200, 403, 404)
+    assert pages.statuses("get", reverse("maintenance-window", args=[pk])) == pages.answers(
+        200, 200, 403, 404
+    )
     assert pages.statuses("post", reverse("maintenance-end", args=[pk])) == pages.answers(302, 302, 403, 404)
     now = f"{reverse('maintenance-now')}?service={service}"
     assert pages.statuses("get", now) == pages.answers(200, 200, 200, 404)
     extend = reverse("maintenance-extend", args=[pk])
     assert pages.statuses("post", extend, {"span": "00:30:00"}) == pages.answers(302, 302, 403, 404)
-    assert pages.statuses("get", f"{reverse('maintenance-now')}?service=x") == pages.answers(404, 404, 404, 404)
+    assert pages.statuses("get", f"{reverse('maintenance-now')}?service=x") == pages.answers(
+        404, 404, 404, 404
+    )
 
 
 def test_the_outsider_sees_nothing_of_it(pages, window):
