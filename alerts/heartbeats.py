@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from incidents.enums import Severity
 from teams.models import Service
 
 from . import intake, integrations
@@ -157,7 +158,7 @@ def _look(now: datetime) -> None:
 
 def _give_another_turn(since: datetime, now: datetime) -> None:
     waiting = Heartbeat.objects.select_for_update(of=("self",)).filter(due_at__gt=since).order_by("pk")
-    missed = [heartbeat for heartbeat in waiting if heartbeat.due_at - heartbeat.grace <= now]
+    missed = [one for one in waiting if one.due_at and one.due_at - one.grace <= now]
     for heartbeat in missed:
         heartbeat.due_at = heartbeat.late_at(now)
     Heartbeat.objects.bulk_update(missed, ["due_at"], batch_size=BATCH)
@@ -216,7 +217,7 @@ def _event(heartbeat: Heartbeat, status: EventStatus, failure: str) -> AlertEven
         dedup_key=f"heartbeat:{heartbeat.pk}",
         status=status,
         title=title,
-        severity=heartbeat.severity,
+        severity=Severity(heartbeat.severity),
         name=heartbeat.title,
         source=heartbeat.name,
         labels={"heartbeat": heartbeat.name},

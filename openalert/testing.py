@@ -70,7 +70,7 @@ def _stop(config: pytest.Config) -> None:
     config.stash[_servers].stop()
     shutil.rmtree(config.stash[_folder], ignore_errors=True)
     # A thread that a test left behind would keep the process for ever: say where it stands, and fail.
-    faulthandler.dump_traceback_later(SECONDS_TO_END, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(SECONDS_TO_END, exit=True, file=sys.__stderr__ or 2)
 
 
 def variables_for(places: Places, database: str | None = None) -> dict[str, str]:

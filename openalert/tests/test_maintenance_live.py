@@ -75,5 +75,7 @@ def test_maintenance_is_planned_on_a_phone_and_what_still_fires_pages_at_its_end
         phone.locator(".toast", has_text="what still fires pages now").wait_for()
         mail = eventually(MailboxMessage.objects.first, within=5, what="Ana is paged at the window's end")
         assert mail.recipient == ana.email
-        other.locator(".banner", has_text="Upgrade of the database").wait_for(state="detached", timeout=10_000)
+        other.locator(".banner", has_text="Upgrade of the database").wait_for(
+            state="detached", timeout=10_000
+        )
         assert faults == []
