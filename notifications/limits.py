@@ -57,7 +57,8 @@ def limit_of(account: str) -> int:
     """Messages a minute; NO_LIMIT for as many as there are."""
     if account in UNLIMITED_ACCOUNTS:
         return NO_LIMIT
-    return settings.PROVIDER_LIMITS.get(account, settings.PROVIDER_LIMIT_PER_MINUTE)
+    of_transport = settings.PROVIDER_LIMITS.get(account.partition("-")[0], settings.PROVIDER_LIMIT_PER_MINUTE)
+    return settings.PROVIDER_LIMITS.get(account, of_transport)
 
 
 def room_for(account: str, *, is_critical: bool) -> int:

@@ -35,7 +35,7 @@ from .leases import Held, Known, Lease
 from .models import ContactMethod, Notification
 from .results import Answer, Failure
 from .slots import slots
-from .transports import TRANSPORTS, Message, sends_together
+from .transports import TRANSPORTS, Message, account_of, sends_together
 from .waking import FALL_BACK_TASK, GRACE, TOGETHER, wake_senders
 
 logger = logging.getLogger(__name__)
@@ -255,13 +255,13 @@ def _within_limits(notification_ids: list[UUID]) -> tuple[list[UUID], list[UUID]
     waits: dict[tuple[str, bool], timedelta | None] = {}
     within: dict[bool, list[UUID]] = {True: [], False: []}
     beyond: dict[timedelta, list[UUID]] = {}
-    for pk, channel, priority in due.order_by("priority", "due_at", "pk").values_list(
-        "pk", "channel", "priority"
+    for pk, channel, address, priority in due.order_by("priority", "due_at", "pk").values_list(
+        "pk", "channel", "address", "priority"
     ):
         transport, is_critical = TRANSPORTS[Channel(channel)], priority == Severity.CRITICAL.rank
-        kind = transport.account, is_critical
+        kind = account_of(channel, address), is_critical
         if kind not in waits:
-            waits[kind] = limits.look(transport.account, is_critical=is_critical, now=now)
+            waits[kind] = limits.look(kind[0], is_critical=is_critical, now=now)
         if span := waits[kind]:
             beyond.setdefault(span, []).append(pk)
         else:

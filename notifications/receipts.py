@@ -16,10 +16,10 @@ from openalert.wake import wake
 
 from . import bundles, messages, results
 from .enums import AttemptStatus, Channel, NotificationStatus, Purpose, Receipt
-from .leases import account_of, want_fallback
+from .leases import want_fallback
 from .models import DeliveryAttempt, Notification
 from .results import Failure
-from .transports import Message
+from .transports import Message, account_of
 from .waking import FALL_BACK_TASK
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,8 @@ def take(
     told = Told(receipt, detail, breaks_method)
     current = [pages[known.notification_id] for known in attempts if _is_last(known, pages)]
     _tell([pages[known.notification_id] for known in attempts], told)
-    _follow(current, told, attempt.account or account_of(attempt.notification.channel), now)
+    page = attempt.notification
+    _follow(current, told, attempt.account or account_of(page.channel, page.address), now)
     return True
 
 

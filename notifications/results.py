@@ -22,7 +22,7 @@ from .enums import AttemptStatus, Channel, Hold, NotificationStatus, Purpose, Re
 from .exceptions import DeliveryError
 from .leases import PATIENCE, Lease, held_by, want_fallback
 from .models import DeliveryAttempt, Notification
-from .transports import TRANSPORTS, Message
+from .transports import Message, channels_of
 
 logger = logging.getLogger(__name__)
 
@@ -313,9 +313,8 @@ def _tell_account(lease: Lease, failure: Failure, now: datetime) -> None:
 
 def _release(account: str, now: datetime) -> None:
     """The provider is back: what waited for it goes now."""
-    channels = [channel for channel, transport in TRANSPORTS.items() if transport.account == account]
     waiting = Notification.objects.filter(
-        status=NotificationStatus.PENDING, channel__in=channels, due_at__lte=now, wake_at__gt=now
+        status=NotificationStatus.PENDING, channel__in=channels_of(account), due_at__lte=now, wake_at__gt=now
     ).exclude(hold=Hold.LIMIT)
     locked = waiting.select_for_update(skip_locked=True).values_list("pk", flat=True)
     Notification.objects.filter(pk__in=list(locked)).update(wake_at=now)

@@ -29,6 +29,13 @@ class MessengerTransport:
     def why_off(self) -> str:
         return "" if self.is_configured() else "APPRISE_SCHEMES names no service."
 
+    def account_at(self, address: str) -> str:
+        scheme = scheme_of(address)
+        return f"{self.account}-{scheme}" if scheme in settings.APPRISE_SCHEMES else self.account
+
+    def accounts(self) -> list[str]:
+        return [self.account, *(f"{self.account}-{scheme}" for scheme in settings.APPRISE_SCHEMES)]
+
     def send(self, message: Message) -> str:
         """Returns the service's name for the message, where it has one."""
         service, scheme = service_at(message.address), scheme_of(message.address)
