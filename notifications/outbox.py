@@ -363,6 +363,15 @@ def _take(notification_ids: Sequence[UUID]) -> list[Lease]:
     found = leases.take_all(notification_ids)
     taken = [lease for lease in found if isinstance(lease, Lease)]
     keeper.hold(taken)
+    try:
+        return _keep_to_limits(found, taken)
+    except BaseException:
+        keeper.release(taken)  # nobody will send them: others are to take over soon
+        raise
+
+
+def _keep_to_limits(found: Sequence[Lease | Held | Known], taken: list[Lease]) -> list[Lease]:
+    """Those of the leases for which the limits have places; the others are given back."""
     _finish([Answer(one.lease, one.provider_id) for one in found if isinstance(one, Known)])
     held = {one.notification_id for one in found if isinstance(one, Held) and one.needs_fallback}
     for lease in list(taken):
@@ -401,7 +410,7 @@ def _hand_over(lease: Lease) -> Answer:
     if isinstance(said, Answer):
         return said
     try:
-        return Answer(lease, TRANSPORTS[lease.channel].send(said))
+        return Answer(lease, TRANSPORTS[lease.channel].send(said), message=said)
     except Exception as error:
         return Answer(lease, failure=_failure(lease, error), message=said)
 

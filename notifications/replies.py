@@ -26,7 +26,7 @@ from openalert.words import ago, listed
 from teams.access import teams_to_respond_for
 from teams.models import User
 
-from . import bundles
+from . import bundles, subscriptions
 from .enums import Action, Channel, NotificationStatus, Purpose, ReplyOutcome
 from .models import ContactMethod, Notification, Reply
 from .plain import printable
@@ -75,13 +75,16 @@ class Result:
 
 
 @transaction.atomic
-def take_text(*, channel: Channel, key: str, sender: str, text: str) -> Reply:
-    """A message that somebody wrote back: “A 42”, “R 42”, “ack”, “4”."""
+def take_text(*, channel: Channel, key: str, sender: str, text: str, opt_out_type: str = "") -> Reply:
+    """A message that somebody wrote back: “A 42”, “R 42”, “ack”, “4”, and “STOP”; its provider answers that (no words)."""
     reply, is_new = _begin(channel, key, sender, text)
     if not is_new:
         return reply
     # Whoever proved to hear calls at a number has proved to hold it.
     user = person_at((Channel.SMS, Channel.VOICE) if channel == Channel.SMS else (channel,), sender)
+    word = subscriptions.keyword(text, opt_out_type) if channel == Channel.SMS else ""
+    if word and subscriptions.is_known(sender):
+        return _subscribe(reply, user, word)
     if user is None:
         return _stranger(reply)
     action, numbers = parse(text)
@@ -104,6 +107,12 @@ def take_text(*, channel: Channel, key: str, sender: str, text: str) -> Reply:
     first = next((result for result in results if result.outcome == ReplyOutcome.DONE), results[0])
     words = " ".join(result.words for result in results)
     return _finish(reply, user, action, Result(first.outcome, words, first.incident))
+
+
+def _subscribe(reply: Reply, user: User | None, word: str) -> Reply:
+    change = subscriptions.stop if word == "STOP" else subscriptions.start
+    outcome = ReplyOutcome.DONE if change(reply.sender) else ReplyOutcome.ALREADY
+    return _finish(reply, user, None, Result(outcome, ""))
 
 
 def _each(
@@ -353,7 +362,7 @@ def _stranger(reply: Reply) -> Reply:
     return reply
 
 
-def _finish(reply: Reply, user: User, action: Action | None, result: Result) -> Reply:
+def _finish(reply: Reply, user: User | None, action: Action | None, result: Result) -> Reply:
     reply.user, reply.action, reply.incident = user, action or "", result.incident
     reply.outcome, reply.answer = result.outcome, result.words
     reply.save()
