@@ -13,7 +13,7 @@ from .enums import Channel
 from .models import ContactMethod
 from .transports import account_of
 
-STOPPED = "The person has replied STOP. To be paged here again, reply START."
+STOPPED = "STOP was replied from this number. To be paged there again, reply START."
 STOP = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT")
 START = ("START", "UNSTOP")
 

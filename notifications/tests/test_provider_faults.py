@@ -29,9 +29,9 @@ from notifications.transports import TRANSPORTS, mobile_push
 from openalert.tests.stack import eventually
 from teams.tests.factories import MembershipFactory, UserFactory
 
-from . import twilio_spec
+from . import fault_table, twilio_spec
 from .factories import ContactMethodFactory, NotificationFactory
-from .fault_table import TABLE, Row
+from .fault_table import Row
 from .provider import Answer, Hang, Reset, Taken, as_json
 from .recorder import Recorder, work_for
 from .test_push import Browser, url64
@@ -198,7 +198,7 @@ class Bench:
         if both:
             got += f" ({both} by both)"
         twice = sum(self.accepted.values()) - by_it
-        TABLE.append(
+        fault_table.add(
             Row(f"{self.name} ({self.way.provider})", fault, got + (note and f"; {note}"), len(lost), twice)
         )
         return by_it, len(others), len(lost), twice
