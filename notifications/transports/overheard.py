@@ -51,4 +51,4 @@ def _send_and_tell(session: requests.Session, request: requests.PreparedRequest,
     return answer
 
 
-requests.Session.send = _send_and_tell  # type: ignore[method-assign]
+requests.Session.send = _send_and_tell  # type: ignore[method-assign, assignment]
