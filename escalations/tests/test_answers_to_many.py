@@ -17,10 +17,9 @@ from incidents.timeline import SYSTEM, Actor
 from notifications import replies
 from notifications.enums import Action, Channel, NotificationStatus, ReplyOutcome
 from notifications.models import DeliveryAttempt, Notification, WebhookDelivery
+from notifications.tests.factories import ContactMethodFactory, NotificationFactory, WebhookFactory
 from openalert.ids import uuid7
 from teams.tests.factories import MembershipFactory, ServiceFactory, UserFactory
-
-from .factories import ContactMethodFactory, NotificationFactory, WebhookFactory
 
 pytestmark = pytest.mark.django_db
 SLACKS_PATIENCE_SECONDS = 3.0
