@@ -230,6 +230,7 @@ def accounts_held(clock):
         ("https://wns2-par02p.notify.windows.com/w/?token=x", "web_push-microsoft"),
         ("https://push.example.org/x", "web_push"),
         ("https://notgoogleapis.com/x", "web_push"),
+        ("https://[fcm.googleapis.com/x", "web_push"),
     ],
 )
 def test_each_push_service_is_a_provider_of_its_own(address, account):

@@ -52,7 +52,10 @@ class WebPushTransport:
         return "" if is_contact else "Set WEB_PUSH_CONTACT."
 
     def account_at(self, address: str) -> str:
-        host = urlsplit(address).hostname or ""
+        try:
+            host = urlsplit(address).hostname or ""
+        except ValueError:  # it is refused when it is called
+            return self.account
         names = (name for end, name in SERVICES.items() if f".{host}".endswith(f".{end}"))
         return next((f"{self.account}-{name}" for name in names), self.account)
 
