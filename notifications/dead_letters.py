@@ -2,7 +2,7 @@
 again or puts them away, and operations are told of them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -62,24 +62,38 @@ def operators() -> QuerySet[User]:
 def tell_operations(letter: Notification, *, account: str, now: datetime) -> None:
     """Tell operations that a page failed for good, at most once in ten minutes for each provider account.
 
-    To be called inside the transaction that makes it so.
+    Where no operator can be told, as there is none or none has a way left, the superusers are, and then the managers of
+    the incident's team. To be called inside the transaction that makes it so.
     """
     if not accounts.may_tell_operations(account, now=now):
         return
     waiting = dead_letters().exclude(pk=letter.pk).count() + 1
     about = f" about #{letter.incident.number}" if letter.incident else ""
     failed = f"The page to {letter.user} {Channel(letter.channel).phrase}{about} failed for good"
-    notices.tell(
-        operators(),
-        subject=f"Pages fail: {account}",
-        text=(
-            f"{failed}: {letter.last_error}\n\nDead letters that wait for somebody: {waiting}. "
-            f"You are told of this provider at most once in ten minutes."
-        ),
-        path=reverse("dead-letters"),
-        avoid_account=account,
-        now=now,
+    text = (
+        f"{failed}: {letter.last_error}\n\nDead letters that wait for somebody: {waiting}. "
+        f"You are told of this provider at most once in ten minutes."
     )
+    for people in _to_be_told(letter):
+        if notices.tell(
+            people,
+            subject=f"Pages fail: {account}",
+            text=text,
+            path=reverse("dead-letters"),
+            avoid_account=account,
+            now=now,
+        ):
+            return
+    logger.error("%s, and there is nobody to be told", failed)
+
+
+def _to_be_told(letter: Notification) -> Iterator[QuerySet[User]]:
+    """Groups of people; each is to be told if nobody of those before it can be."""
+    yield operators()
+    yield User.objects.filter(is_active=True, is_superuser=True)
+    if letter.incident:
+        team = letter.incident.service.team_id
+        yield User.objects.filter(is_active=True, memberships__team=team, memberships__role=Role.MANAGER)
 
 
 @transaction.atomic

@@ -18,9 +18,9 @@ from openalert.words import listed
 
 from . import quiet, signals
 from .enums import Channel, Hold, NotificationStatus
-from .leases import account_of, is_needed
+from .leases import is_needed
 from .models import ContactMethod, Notification
-from .transports import TRANSPORTS
+from .transports import TRANSPORTS, account_of
 from .waking import GRACE, wake_senders
 
 
@@ -112,7 +112,8 @@ def _next_unplanned(page: Notification, own: Sequence[Notification], now: dateti
         windows = quiet.windows_of([page.user]).get(page.user.pk, [])
         zone = page.user.tzinfo
         others = [m for m in others if quiet.earliest(windows, method_id=m.pk, at=now, zone=zone) == now]
-    return min(others, key=lambda m: account_of(m.channel) == account_of(page.channel), default=None)
+    failing = account_of(page.channel, page.address)
+    return min(others, key=lambda m: account_of(m.channel, m.address) == failing, default=None)
 
 
 def _add(page: Notification, method: ContactMethod, now: datetime) -> None:

@@ -24,7 +24,7 @@ from openalert.ids import uuid7
 from . import accounts, backoff, bundles
 from .enums import UNFINISHED, AttemptStatus, Channel, Hold, NotificationStatus, Purpose
 from .models import ContactMethod, DeliveryAttempt, Notification
-from .transports import TRANSPORTS
+from .transports import account_of
 
 # Short, as it is renewed while its sender lives (lease_keeper.py): one that was killed is soon taken over from.
 LEASE = timedelta(seconds=15)
@@ -93,10 +93,6 @@ class Known:
     provider_id: str
 
 
-def account_of(channel: str) -> str:
-    return TRANSPORTS[Channel(channel)].account
-
-
 def take(notification_id: UUID) -> Lease | Held | Known | None:
     """Take one notification, with what is bundled with it; None when there is nothing to do."""
     taken = take_all([notification_id])
@@ -142,7 +138,7 @@ class _Taking:
         needed = [n for n in takeable if n.request_id not in known and self._is_needed(n)]
         storms = bundles.Storms(needed, now=self.now)
         # In one order, so that two workers that wait for a probe's row cannot deadlock.
-        accounts_of = sorted({account_of(n.channel) for n in needed})
+        accounts_of = sorted({account_of(n.channel, n.address) for n in needed})
         admissions = {name: accounts.admit(name, now=self.now) for name in accounts_of}
         for notification in needed:
             if notification.pk in self.touched:
@@ -152,7 +148,7 @@ class _Taking:
                 notification.hold, notification.due_at, notification.wake_at = Hold.BUNDLE, until, until
                 self._hold_back(notification, Held(notification.pk))
                 continue
-            account = account_of(notification.channel)
+            account = account_of(notification.channel, notification.address)
             admission = admissions[account]
             if isinstance(admission, accounts.Closed):
                 held = _hold(notification, admission.hold, until=admission.until, now=self.now)

@@ -1,7 +1,8 @@
 """How many messages a provider account is handed in a minute, all workers together.
 
 Redis keeps a window of the last minute for each account, exact to the message. When it has none (a new account, a
-flush), the window is filled from the attempts in PostgreSQL; when Redis is away, those are counted instead. The last
+flush), the window is filled from the attempts in PostgreSQL; when Redis is away, those are counted instead. What was
+counted by a clock that was ahead, and has been put right since, is forgotten. The last
 fifth of a limit is kept for critical pages, so that a flood of others does not make them wait.
 """
 
@@ -38,6 +39,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   for i = 6, #ARGV, 2 do redis.call('ZADD', KEYS[1], ARGV[i], ARGV[i + 1]) end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - span)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + span, '+inf')
 local used = redis.call('ZCARD', KEYS[1])
 if used >= limit then
   local leaves = redis.call('ZRANGE', KEYS[1], used - limit, used - limit, 'WITHSCORES')
@@ -57,7 +59,8 @@ def limit_of(account: str) -> int:
     """Messages a minute; NO_LIMIT for as many as there are."""
     if account in UNLIMITED_ACCOUNTS:
         return NO_LIMIT
-    return settings.PROVIDER_LIMITS.get(account, settings.PROVIDER_LIMIT_PER_MINUTE)
+    of_transport = settings.PROVIDER_LIMITS.get(account.partition("-")[0], settings.PROVIDER_LIMIT_PER_MINUTE)
+    return settings.PROVIDER_LIMITS.get(account, of_transport)
 
 
 def room_for(account: str, *, is_critical: bool) -> int:
@@ -115,7 +118,7 @@ def _ask_postgres(account: str, message: str, room: int, now: datetime) -> timed
 def _recent(account: str, without: str, now: datetime) -> list[tuple[str, datetime]]:
     """The other messages of the last minute and when they were handed over, oldest first."""
     attempts = DeliveryAttempt.objects.filter(
-        account=account, started_at__gt=now - WINDOW, request_id__isnull=False
+        account=account, started_at__gt=now - WINDOW, started_at__lt=now + WINDOW, request_id__isnull=False
     )
     rows = attempts.order_by().values_list("request_id").annotate(at=Min("started_at"))
     return sorted(((str(name), at) for name, at in rows if str(name) != without), key=lambda row: row[1])

@@ -14,7 +14,7 @@ from . import contacts, texts
 from .enums import Channel, Purpose
 from .models import ContactMethod, Notification
 from .plain import one_line
-from .transports import TRANSPORTS, Message
+from .transports import Message, account_of
 from .waking import GRACE, wake_senders
 
 # Who is told that something of theirs is broken is not woken up for it.
@@ -66,7 +66,7 @@ def is_address(method: ContactMethod, user: User) -> bool:
 
 def _spared(methods: list[ContactMethod], account: str) -> list[ContactMethod]:
     """Those that do not need the failing account; all when there are no others."""
-    others = [method for method in methods if TRANSPORTS[Channel(method.channel)].account != account]
+    others = [method for method in methods if account_of(method.channel, method.address) != account]
     return others or methods
 
 

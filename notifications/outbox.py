@@ -35,7 +35,7 @@ from .leases import Held, Known, Lease
 from .models import ContactMethod, Notification
 from .results import Answer, Failure
 from .slots import slots
-from .transports import TRANSPORTS, Message, sends_together
+from .transports import TRANSPORTS, Message, account_of, sends_together
 from .waking import FALL_BACK_TASK, GRACE, TOGETHER, wake_senders
 
 logger = logging.getLogger(__name__)
@@ -255,13 +255,13 @@ def _within_limits(notification_ids: list[UUID]) -> tuple[list[UUID], list[UUID]
     waits: dict[tuple[str, bool], timedelta | None] = {}
     within: dict[bool, list[UUID]] = {True: [], False: []}
     beyond: dict[timedelta, list[UUID]] = {}
-    for pk, channel, priority in due.order_by("priority", "due_at", "pk").values_list(
-        "pk", "channel", "priority"
+    for pk, channel, address, priority in due.order_by("priority", "due_at", "pk").values_list(
+        "pk", "channel", "address", "priority"
     ):
         transport, is_critical = TRANSPORTS[Channel(channel)], priority == Severity.CRITICAL.rank
-        kind = transport.account, is_critical
+        kind = account_of(channel, address), is_critical
         if kind not in waits:
-            waits[kind] = limits.look(transport.account, is_critical=is_critical, now=now)
+            waits[kind] = limits.look(kind[0], is_critical=is_critical, now=now)
         if span := waits[kind]:
             beyond.setdefault(span, []).append(pk)
         else:
@@ -363,6 +363,15 @@ def _take(notification_ids: Sequence[UUID]) -> list[Lease]:
     found = leases.take_all(notification_ids)
     taken = [lease for lease in found if isinstance(lease, Lease)]
     keeper.hold(taken)
+    try:
+        return _keep_to_limits(found, taken)
+    except BaseException:
+        keeper.release(taken)  # nobody will send them: others are to take over soon
+        raise
+
+
+def _keep_to_limits(found: Sequence[Lease | Held | Known], taken: list[Lease]) -> list[Lease]:
+    """Those of the leases for which the limits have places; the others are given back."""
     _finish([Answer(one.lease, one.provider_id) for one in found if isinstance(one, Known)])
     held = {one.notification_id for one in found if isinstance(one, Held) and one.needs_fallback}
     for lease in list(taken):
@@ -401,7 +410,7 @@ def _hand_over(lease: Lease) -> Answer:
     if isinstance(said, Answer):
         return said
     try:
-        return Answer(lease, TRANSPORTS[lease.channel].send(said))
+        return Answer(lease, TRANSPORTS[lease.channel].send(said), message=said)
     except Exception as error:
         return Answer(lease, failure=_failure(lease, error), message=said)
 

@@ -19,8 +19,8 @@ from .dead_letters import is_operator
 from .enums import Hold, NotificationStatus
 from .exceptions import NoSuchProvider, NotAnOperator
 from .limits import UNLIMITED_ACCOUNTS
-from .models import Notification, ProviderAccount
-from .transports import TRANSPORTS
+from .models import ContactMethod, Notification, ProviderAccount
+from .transports import TRANSPORTS, account_of, accounts_of, channels_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +41,19 @@ class Provider:
 
 def names() -> list[str]:
     """Of the accounts that pages are handed to, outside of this installation."""
-    accounts_used = {transport.account for transport in TRANSPORTS.values()}
+    accounts_used = {name for channel in TRANSPORTS for name in accounts_of(channel)}
     return sorted(accounts_used - set(UNLIMITED_ACCOUNTS))
 
 
 def providers() -> list[Provider]:
+    """Those of the accounts that may matter here: of channels that lead to many providers, where people are reached or
+    something was wrong."""
     known = {account.name: account for account in ProviderAccount.objects.all()}
-    return [Provider(name, known.get(name)) for name in names()]
+    shared = [channel for channel in TRANSPORTS if len(accounts_of(channel)) > 1]
+    methods = ContactMethod.objects.filter(channel__in=shared).values_list("channel", "address")
+    used = {account_of(channel, address) for channel, address in methods.iterator()}
+    unused = {name for channel in shared for name in accounts_of(channel)} - used - set(known)
+    return [Provider(name, known.get(name)) for name in names() if name not in unused]
 
 
 def pause(name: str, *, span: timedelta, by: User) -> datetime:
@@ -65,10 +71,13 @@ def resume(name: str, *, by: User) -> int:
     harmless. Raises NotAnOperator, NoSuchProvider."""
     _check(name, by)
     now = timezone.now()
-    channels = [channel for channel, transport in TRANSPORTS.items() if transport.account == name]
     waiting = (
         Notification.objects.select_for_update(skip_locked=True)
-        .filter(status=NotificationStatus.PENDING, channel__in=channels, hold__in=(Hold.PAUSE, Hold.BREAKER))
+        .filter(
+            status=NotificationStatus.PENDING,
+            channel__in=channels_of(name),
+            hold__in=(Hold.PAUSE, Hold.BREAKER),
+        )
         .order_by("pk")
     )
     # Those whose own try was put off by the provider's answer (due_at) go now, too.

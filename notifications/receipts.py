@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,10 +15,12 @@ from openalert.wake import wake
 
 from . import bundles, messages, results
 from .enums import AttemptStatus, Channel, NotificationStatus, Purpose, Receipt
-from .leases import account_of, want_fallback
+from .leases import want_fallback
 from .models import DeliveryAttempt, Notification
+from .plain import printable
 from .results import Failure
-from .transports import Message
+from .told import Told
+from .transports import Message, account_of
 from .waking import FALL_BACK_TASK
 
 logger = logging.getLogger(__name__)
@@ -27,29 +28,6 @@ logger = logging.getLogger(__name__)
 LIVE = "notification.receipt"
 # Steps on the way, which the timeline does not tell.
 PASSING = (Receipt.PASSED_ON, Receipt.RINGING)
-# Nobody heard the page: another way is tried, though nothing failed.
-UNHEARD = (Receipt.UNANSWERED, Receipt.MACHINE)
-PHRASES: dict[Receipt, str] = {
-    Receipt.DELIVERED: "delivered",
-    Receipt.ANSWERED: "the call was answered",
-    Receipt.MACHINE: "a machine answered the call",
-    Receipt.UNANSWERED: "the call was not answered",
-    Receipt.UNDELIVERED: "not delivered",
-    Receipt.BOUNCED: "bounced",
-    Receipt.UNSUBSCRIBED: "unsubscribed",
-}
-
-
-@dataclass(frozen=True)
-class Told:
-    receipt: Receipt
-    detail: str
-    breaks_method: bool
-
-    @property
-    def words(self) -> str:
-        phrase = PHRASES.get(self.receipt, "")
-        return f"{phrase} ({self.detail})" if self.detail and self.receipt.is_failure else phrase
 
 
 @transaction.atomic
@@ -85,19 +63,20 @@ def take(
     attempts = [known for known in of_message if Receipt(known.receipt).rank < receipt.rank]
     if not attempts:
         return False
-    now = timezone.now()
+    now, detail = timezone.now(), printable(detail)[:1000]
     for known in attempts:
-        known.receipt, known.receipt_at, known.receipt_detail = receipt, now, detail[:1000]
+        known.receipt, known.receipt_at, known.receipt_detail = receipt, now, detail
         known.updated_at = now
         if not known.provider_id:  # our own note of it is still to come, or never will
-            known.provider_id = provider_id[:255]
+            known.provider_id = printable(provider_id)[:255]
     DeliveryAttempt.objects.bulk_update(
         attempts, ["receipt", "receipt_at", "receipt_detail", "provider_id", "updated_at"]
     )
     told = Told(receipt, detail, breaks_method)
     current = [pages[known.notification_id] for known in attempts if _is_last(known, pages)]
     _tell([pages[known.notification_id] for known in attempts], told)
-    _follow(current, told, attempt.account or account_of(attempt.notification.channel), now)
+    page = attempt.notification
+    _follow(current, told, attempt.account or account_of(page.channel, page.address), now)
     return True
 
 
@@ -130,7 +109,7 @@ def _tell(pages: Sequence[Notification], told: Told) -> None:
             rooms.publish_incident(page.incident, LIVE, notification_id=str(page.pk))
             rooms.publish_to_user(page.user_id, LIVE, {"notification_id": str(page.pk)})
         else:
-            is_failed = told.receipt.is_failure and told.receipt not in UNHEARD
+            is_failed = told.receipt.is_failure and not told.is_unheard
             kind = Kind.PAGE_FAILED if is_failed else Kind.PAGE_RECEIPT
             data: dict[str, Any] = {
                 "user": str(page.user),
@@ -147,8 +126,11 @@ def _follow(pages: list[Notification], told: Told, account: str, now: datetime) 
     """What becomes of the pages (rows locked) whose message it was."""
     sent = [page for page in pages if page.status == NotificationStatus.SENT]
     if not sent:
+        # It is still to be written down that they were taken: results.py will see that they did not arrive.
+        if told.breaks_method:
+            results.break_method(pages, Failure(told.words, breaks_method=True), account, now)
         return
-    if told.receipt in UNHEARD:
+    if told.is_unheard:
         for page in sent:
             want_fallback(page)
             page.save(update_fields=["needs_fallback", "updated_at"])

@@ -14,6 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from incidents import lifecycle, rooms
@@ -22,10 +23,10 @@ from incidents.models import Incident
 from incidents.timeline import Actor
 from openalert.exceptions import OpenAlertError
 from openalert.words import ago, listed
-from teams.access import can_respond
+from teams.access import teams_to_respond_for
 from teams.models import User
 
-from . import bundles
+from . import bundles, subscriptions
 from .enums import Action, Channel, NotificationStatus, Purpose, ReplyOutcome
 from .models import ContactMethod, Notification, Reply
 from .plain import printable
@@ -49,7 +50,7 @@ COMMAND = re.compile(
 HELP = "Reply A 42 to acknowledge incident 42, R 42 to resolve it."
 MOST_AT_ONCE = 20
 ALL = 0  # no incident has this number
-MOST_MEANT = 600  # pages that are looked at; a bundle has up to 500
+MOST_MEANT = 1000  # at once, by “A ALL”
 TEST_ANSWERED = "Your answer to the test page has arrived."
 TEST_ANSWERED_WITHIN = timedelta(minutes=10)
 UNKNOWN = "This sender belongs to nobody here: nothing was done."
@@ -74,13 +75,16 @@ class Result:
 
 
 @transaction.atomic
-def take_text(*, channel: Channel, key: str, sender: str, text: str) -> Reply:
-    """A message that somebody wrote back: “A 42”, “R 42”, “ack”, “4”."""
+def take_text(*, channel: Channel, key: str, sender: str, text: str, opt_out_type: str = "") -> Reply:
+    """A message that somebody wrote back: “A 42”, “R 42”, “ack”, “4”, and “STOP”; its provider answers that (no words)."""
     reply, is_new = _begin(channel, key, sender, text)
     if not is_new:
         return reply
     # Whoever proved to hear calls at a number has proved to hold it.
     user = person_at((Channel.SMS, Channel.VOICE) if channel == Channel.SMS else (channel,), sender)
+    word = subscriptions.keyword(text, opt_out_type) if channel == Channel.SMS else ""
+    if word and subscriptions.is_known(sender):
+        return _subscribe(reply, user, word)
     if user is None:
         return _stranger(reply)
     action, numbers = parse(text)
@@ -92,9 +96,12 @@ def take_text(*, channel: Channel, key: str, sender: str, text: str) -> Reply:
         incidents, others = _named(user, numbers)
     else:
         incidents, others = _meant(user, channel, sender, action, all_of_them=ALL in numbers)
+    if ALL in numbers and len(incidents) > 1:
+        outcomes = [
+            result.outcome for result in _each(incidents, action, user, VIA[channel], in_words=False).values()
+        ]
+        return _finish(reply, user, action, _together(outcomes, others))
     done = _each(incidents, action, user, VIA[channel])
-    if ALL in numbers and len(done) > 1:
-        return _finish(reply, user, action, _together(done))
     asked = [] if ALL in numbers else numbers
     results = [done[number] for number in asked or done if number in done] + others
     first = next((result for result in results if result.outcome == ReplyOutcome.DONE), results[0])
@@ -102,17 +109,62 @@ def take_text(*, channel: Channel, key: str, sender: str, text: str) -> Reply:
     return _finish(reply, user, action, Result(first.outcome, words, first.incident))
 
 
-def _each(incidents: Iterable[Incident], action: Action, user: User, via: str) -> dict[int, Result]:
-    """What became of each, by its number. Acted on by id, as every lock on incidents is taken."""
-    return {
-        incident.number: answer_about(incident, action, user=user, via=via)
-        for incident in sorted(incidents, key=lambda incident: str(incident.pk))
-    }
+def _subscribe(reply: Reply, user: User | None, word: str) -> Reply:
+    change = subscriptions.stop if word == "STOP" else subscriptions.start
+    outcome = ReplyOutcome.DONE if change(reply.sender) else ReplyOutcome.ALREADY
+    return _finish(reply, user, None, Result(outcome, ""))
 
 
-def _together(done: dict[int, Result]) -> Result:
+def _each(
+    incidents: Iterable[Incident], action: Action, user: User, via: str, *, in_words: bool = True
+) -> dict[int, Result]:
+    """Do it to all of them, inside the caller's transaction. What became of each, by its number.
+
+    In a fixed number of queries, but for words about what was done already: a storm's five hundred are answered while
+    whoever asked still waits for the answer.
+    """
+    locked = lifecycle.lock([incident.pk for incident in incidents])
+    answerable = _answerable(user, locked)
+    found: dict[int, Result] = {}
+    doing = []
+    for incident in locked:
+        if incident.pk not in answerable:
+            words = f"There is no incident {incident.number} for you."
+            found[incident.number] = Result(ReplyOutcome.REFUSED, words)
+        elif _is_done(incident, action):
+            words = _already(incident, action, user) if in_words else ""
+            found[incident.number] = Result(ReplyOutcome.ALREADY, words, incident)
+        else:
+            doing.append(incident)
+    change = lifecycle.acknowledge_locked if action == Action.ACKNOWLEDGE else lifecycle.resolve_locked
+    try:
+        with transaction.atomic():
+            change(doing, actor=Actor.person(user, via=via))
+    except OpenAlertError as failure:
+        outcome, detail = ReplyOutcome.REFUSED, failure.detail
+    else:
+        outcome, detail = ReplyOutcome.DONE, ""
+    for incident in doing:
+        words = detail or f"Incident {incident.number} {DONE[action]} by you."
+        found[incident.number] = Result(outcome, words, incident)
+    return found
+
+
+def _answerable(user: User, incidents: Iterable[Incident]) -> set[UUID]:
+    """Those of the incidents that `user` may answer: as responder of the team, or because of having been paged."""
+    if not user.is_active:
+        return set()
+    teams = set(teams_to_respond_for(user).values_list("pk", flat=True))
+    paged = Notification.objects.filter(
+        user=user, purpose=Purpose.PAGE, incident__in=[incident.pk for incident in incidents]
+    )
+    paged_about = set(paged.values_list("incident", flat=True))
+    return {i.pk for i in incidents if i.service.team_id in teams or i.pk in paged_about}
+
+
+def _together(outcomes: Iterable[ReplyOutcome], others: Iterable[Result] = ()) -> Result:
     """“21 incidents acknowledged by you. 2 were so already.”: what became of many, in few words."""
-    counts = Counter(result.outcome for result in done.values())
+    counts = Counter(outcomes)
     parts = []
     if count := counts[ReplyOutcome.DONE]:
         parts.append(f"{count} incident{'s' if count > 1 else ''} acknowledged by you.")
@@ -123,7 +175,7 @@ def _together(done: dict[int, Result]) -> Result:
     outcome = next(
         found for found in (ReplyOutcome.DONE, ReplyOutcome.ALREADY, ReplyOutcome.REFUSED) if counts[found]
     )
-    return Result(outcome, " ".join(parts))
+    return Result(outcome, " ".join([*parts, *(other.words for other in others)]))
 
 
 @transaction.atomic
@@ -155,7 +207,8 @@ def take_action(
     reply.notification = page
     incidents = bundles.incidents_of(bundles.sent_with(page)) if action == Action.ACKNOWLEDGE else []
     if len(incidents) > 1:
-        return _finish(reply, user, action, _together(_each(incidents, action, user, VIA[channel]))), True
+        done = _each(incidents, action, user, VIA[channel], in_words=False)
+        return _finish(reply, user, action, _together(result.outcome for result in done.values())), True
     return _finish(
         reply, user, action, answer_about(page.incident, action, user=user, via=VIA[channel])
     ), True
@@ -163,38 +216,23 @@ def take_action(
 
 def answer_about(incident: Incident, action: Action, *, user: User, via: str) -> Result:
     """Do it, inside the caller's transaction, and say in words what it led to."""
-    incident = lifecycle.lock_one(incident.pk)
-    if not may_answer(user, incident):
-        return Result(ReplyOutcome.REFUSED, f"There is no incident {incident.number} for you.")
-    if already := _already(incident, action, user):
-        return Result(ReplyOutcome.ALREADY, already, incident)
-    change = lifecycle.acknowledge if action == Action.ACKNOWLEDGE else lifecycle.resolve
-    try:
-        with transaction.atomic():
-            change(incident_id=incident.pk, actor=Actor.person(user, via=via))
-    except OpenAlertError as failure:
-        return Result(ReplyOutcome.REFUSED, failure.detail, incident)
-    return Result(ReplyOutcome.DONE, f"Incident {incident.number} {DONE[action]} by you.", incident)
+    return _each([incident], action, user, via)[incident.number]
 
 
-def may_answer(user: User, incident: Incident) -> bool:
-    """Those who may respond for the team, and whoever was paged about it."""
-    if not user.is_active:
-        return False
-    paged = Notification.objects.filter(user=user, incident=incident, purpose=Purpose.PAGE)
-    return can_respond(user, incident.service.team) or paged.exists()
+def _is_done(incident: Incident, action: Action) -> bool:
+    """Whether there is nothing left to do."""
+    is_acknowledged = incident.status == Status.ACKNOWLEDGED and action == Action.ACKNOWLEDGE
+    return is_acknowledged or incident.status == Status.RESOLVED or incident.merged_into_id is not None
 
 
 def _already(incident: Incident, action: Action, user: User) -> str:
-    """“Incident 42 is already resolved by Bo, 2 minutes ago.”; "" when there is something to do."""
+    """“Incident 42 is already resolved by Bo, 2 minutes ago.”"""
     if incident.merged_into_id and incident.merged_into:
         return f"Incident {incident.number} goes on in incident {incident.merged_into.number}."
     if incident.status == Status.RESOLVED:
         kind, at, by = Kind.RESOLVED, incident.resolved_at, incident.resolved_by
-    elif incident.status == Status.ACKNOWLEDGED and action == Action.ACKNOWLEDGE:
-        kind, at, by = Kind.ACKNOWLEDGED, incident.acknowledged_at, incident.acknowledged_by
     else:
-        return ""
+        kind, at, by = Kind.ACKNOWLEDGED, incident.acknowledged_at, incident.acknowledged_by
     name = "you" if by == user else str(by) if by else _name_of(incident, kind)
     when = f", {ago(timezone.now() - at)}" if at else ""
     return f"Incident {incident.number} is already {kind.label.lower()} by {name}{when}."
@@ -254,20 +292,21 @@ def _meant(
 
     With several that wait, none is guessed: to acknowledge the wrong one would silence it. “A all” means all of them.
     """
-    pages = (
-        Notification.objects.filter(
-            user=user,
-            channel=channel,
-            address=sender,
-            incident__isnull=False,
-            status=NotificationStatus.SENT,
-        )
-        .select_related("incident")
-        .order_by("-sent_at")[:MOST_MEANT]
+    pages = Notification.objects.filter(
+        user=user, channel=channel, address=sender, incident__isnull=False, status=NotificationStatus.SENT
     )
-    paged = list({page.incident_id: page.incident for page in pages if page.incident}.values())
     done = (Status.RESOLVED, Status.ACKNOWLEDGED) if action == Action.ACKNOWLEDGE else (Status.RESOLVED,)
-    waiting = [incident for incident in paged if incident.status not in done]
+    of_waiting = pages.exclude(incident__status__in=done).values("incident").order_by()
+    ids = list(
+        of_waiting.annotate(last=Max("sent_at"))
+        .order_by("-last")
+        .values_list("incident", flat=True)[: MOST_MEANT + 1]
+    )
+    found = Incident.objects.in_bulk(ids)
+    waiting = [found[pk] for pk in ids if pk in found]
+    if all_of_them and len(waiting) > MOST_MEANT:
+        more = Result(ReplyOutcome.UNCLEAR, "More wait: reply A ALL again.")
+        return waiting[:MOST_MEANT], [more]
     if all_of_them and waiting:
         return waiting, []
     if len(waiting) > 1:
@@ -277,9 +316,10 @@ def _meant(
         every = f", or {letter} ALL for all of them" if action == Action.ACKNOWLEDGE else ""
         words = f"{len(waiting)} incidents wait. Which one? Reply {choice}{every}."
         return [], [Result(ReplyOutcome.UNCLEAR, words)]
-    if not paged:
+    last = pages.select_related("incident").order_by("-sent_at").first()
+    if last is None or last.incident is None:
         return [], [Result(ReplyOutcome.UNCLEAR, f"You were paged about nothing here. {HELP}")]
-    return (waiting or paged)[:1], []
+    return waiting or [last.incident], []
 
 
 def _unanswered_test(user: User, address: str) -> Notification | None:
@@ -322,7 +362,7 @@ def _stranger(reply: Reply) -> Reply:
     return reply
 
 
-def _finish(reply: Reply, user: User, action: Action | None, result: Result) -> Reply:
+def _finish(reply: Reply, user: User | None, action: Action | None, result: Result) -> Reply:
     reply.user, reply.action, reply.incident = user, action or "", result.incident
     reply.outcome, reply.answer = result.outcome, result.words
     reply.save()

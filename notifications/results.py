@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +22,8 @@ from .enums import AttemptStatus, Channel, Hold, NotificationStatus, Purpose, Re
 from .exceptions import DeliveryError
 from .leases import PATIENCE, Lease, held_by, want_fallback
 from .models import DeliveryAttempt, Notification
-from .transports import TRANSPORTS, Message
+from .told import Told
+from .transports import Message, channels_of
 
 logger = logging.getLogger(__name__)
 
@@ -115,11 +116,11 @@ def finish(
     it changes nothing. A failure is none when the provider has told meanwhile that it has the message.
     """
     if failure is None:
-        return finish_sent([Answer(lease, provider_id)])
+        return finish_sent([Answer(lease, provider_id, message=message)])
     now = timezone.now()
     notifications = held_by(lease)
     if not failure.permanent and (told := _told_of(lease)):
-        return finish_sent([Answer(lease, told.provider_id)])
+        return finish_sent([Answer(lease, told.provider_id, message=message)])
     attempts = _complete([Answer(lease, failure=failure)], now)
     _fail(notifications, failure, message, lease.account, now)
     _tell(notifications)
@@ -167,6 +168,7 @@ def finish_sent(answers: Sequence[Answer]) -> list[Notification]:
     _publish(
         answer.lease.notifications[0] for answer in answers if answer.lease.notifications[0].id_text in ours
     )
+    _heed(answers, ours, attempts, now)
     for account in sorted({answer.lease.account for answer in answers}):
         if attempts and accounts.succeeded(account, now=now):
             _release(account, now)
@@ -200,12 +202,16 @@ UPDATE notifications_deliveryattempt a
 SET status = k.status, finished_at = %s, updated_at = %s, provider_id = k.provider_id, error = k.error,
     is_permanent = k.is_permanent
 FROM json_to_recordset(%s::json) AS k (id uuid, status text, provider_id text, error text, is_permanent boolean)
-WHERE a.id = k.id AND a.status IN ('started', 'abandoned')
+WHERE a.id = k.id AND a.status IN ('started', 'abandoned') RETURNING a.notification_id::text, a.receipt, a.receipt_detail
 """
 
 
-def _complete(answers: Iterable[Answer], now: datetime) -> int:
-    """Complete the messages' attempts. Returns how many were not completed before."""
+# Of which page a provider has told already, by the page's id.
+Receipts = dict[str, Told]
+
+
+def _complete(answers: Iterable[Answer], now: datetime) -> Receipts:
+    """Complete the messages' attempts. Returns what is known of those that were not completed before."""
     rows = [
         {
             "id": attempt.id_text,
@@ -217,7 +223,23 @@ def _complete(answers: Iterable[Answer], now: datetime) -> int:
         for answer in answers
         for attempt in answer.lease.attempts
     ]
-    return sql.execute(COMPLETE, [now, now, sql.as_json(rows)])
+    completed = sql.fetch(COMPLETE, [now, now, sql.as_json(rows)])
+    return {page: Told(Receipt(receipt), detail) for page, receipt, detail in completed}
+
+
+def _heed(answers: Iterable[Answer], ours: Collection[str], receipts: Receipts, now: datetime) -> None:
+    """The provider was quicker than we, and has told that a message which it took did not arrive (receipts.py)."""
+    for answer in answers:
+        pages = [n for n in answer.lease.notifications if n.id_text in ours and n.id_text in receipts]
+        for told in {receipts[n.id_text] for n in pages}:
+            of_it = [n for n in pages if receipts[n.id_text] == told]
+            if told.is_unheard:
+                for notification in of_it:
+                    want_fallback(notification)
+                    notification.save(update_fields=["needs_fallback", "updated_at"])
+            elif told.receipt.is_failure:
+                failure = Failure(told.words, permanent=True)
+                bury(of_it, failure, answer.message, account=answer.lease.account, now=now)
 
 
 def _mend_methods(notifications: Iterable[Notification]) -> None:
@@ -283,7 +305,7 @@ def _tell_of_failure(
     notifications: list[Notification], failure: Failure, account: str, now: datetime
 ) -> None:
     if failure.breaks_method:
-        _break_method(notifications, failure, account, now)
+        break_method(notifications, failure, account, now)
     dead = [
         n
         for n in notifications
@@ -293,7 +315,8 @@ def _tell_of_failure(
         dead_letters.tell_operations(dead[0], account=account, now=now)
 
 
-def _break_method(notifications: list[Notification], failure: Failure, account: str, now: datetime) -> None:
+def break_method(notifications: list[Notification], failure: Failure, account: str, now: datetime) -> None:
+    """The address of these is no good for any message; its owner is told."""
     method = notifications[0].contact_method if notifications else None
     if method and contacts.mark_broken(method, reason=failure.error, now=now):
         notices.tell_owner_of_broken_method(method, reason=failure.error, account=account, now=now)
@@ -313,9 +336,8 @@ def _tell_account(lease: Lease, failure: Failure, now: datetime) -> None:
 
 def _release(account: str, now: datetime) -> None:
     """The provider is back: what waited for it goes now."""
-    channels = [channel for channel, transport in TRANSPORTS.items() if transport.account == account]
     waiting = Notification.objects.filter(
-        status=NotificationStatus.PENDING, channel__in=channels, due_at__lte=now, wake_at__gt=now
+        status=NotificationStatus.PENDING, channel__in=channels_of(account), due_at__lte=now, wake_at__gt=now
     ).exclude(hold=Hold.LIMIT)
     locked = waiting.select_for_update(skip_locked=True).values_list("pk", flat=True)
     Notification.objects.filter(pk__in=list(locked)).update(wake_at=now)

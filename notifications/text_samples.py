@@ -17,7 +17,7 @@ from . import limits, messages, sms_text
 from .enums import Channel, Purpose
 from .hooks import twilio
 from .models import ContactMethod, Notification, ProviderAccount
-from .transports import TRANSPORTS, Message, messenger, slack, teams, web_push
+from .transports import TRANSPORTS, Message, accounts_of, messenger, slack, teams, web_push
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def ways() -> list[WayState]:
             transport.why_off(),
             transport.account,
             limits.limit_of(transport.account),
-            _trouble(accounts.get(transport.account)),
+            " ".join(filter(None, (_trouble(accounts.get(name)) for name in accounts_of(channel)))),
         )
         for channel, transport in TRANSPORTS.items()
     ]
@@ -49,13 +49,14 @@ def ways() -> list[WayState]:
 def _trouble(account: ProviderAccount | None) -> str:
     if account is None or not (account.closed_until or account.failures):
         return ""
-    until = f"Not used until {account.closed_until:%H:%M:%S} UTC. " if account.closed_until else ""
+    name = f"{account.name}: " if "-" in account.name else ""
+    until = f"{name}Not used until {account.closed_until:%H:%M:%S} UTC. " if account.closed_until else ""
     failed = (
         f"Failed {account.failures} time{'' if account.failures == 1 else 's'} in a row. "
         if account.failures
         else ""
     )
-    return f"{until}{failed}{account.last_error}"
+    return f"{until or name}{failed}{account.last_error}"
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def render_me(
             for channel, transport in TRANSPORTS.items()
             if transport.why_off()
         ],
+        "off_channels": [channel for channel, transport in TRANSPORTS.items() if transport.why_off()],
         "reaches": [
             (reach, _rule_form(request, reach.urgency, rule_form)) for reach in queries.reach_of(user)
         ],

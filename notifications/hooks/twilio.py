@@ -96,10 +96,11 @@ def incoming_message(request: HttpRequest) -> HttpResponse:
         key=given.get("MessageSid", ""),
         sender=given.get("From", ""),
         text=given.get("Body", ""),
+        opt_out_type=given.get("OptOutType", ""),
     )
     answer = MessagingResponse()
     # A stranger gets no answer, nor does STOP and the like, which Twilio answers itself.
-    if reply.outcome != ReplyOutcome.STRANGER and not given.get("OptOutType"):
+    if reply.answer and reply.outcome != ReplyOutcome.STRANGER and not given.get("OptOutType"):
         answer.message(reply.answer)
     return _twiml(answer)
 

@@ -17,6 +17,15 @@ class Row:
 TABLE: list[Row] = []
 
 
+def add(row: Row) -> None:
+    """Raises AssertionError when it says otherwise than another one about the same, or when a page is lost."""
+    others = [known for known in TABLE if (known.way, known.fault) == (row.way, row.fault)]
+    assert all(known == row for known in others), f"{row} disagrees with {others}"
+    if not others:
+        TABLE.append(row)
+    assert row.lost == 0, f"lost: {row}"
+
+
 def lines() -> list[str]:
     if not TABLE:
         return []
@@ -29,4 +38,5 @@ def lines() -> list[str]:
             f"{row.way:<{ways}} | {row.fault:<{faults}} | {row.lost:>4} | {row.duplicated:>5} | {row.got}"
             for row in TABLE
         ),
+        f"{len(TABLE)} faults: {sum(row.lost for row in TABLE)} lost, {sum(row.duplicated for row in TABLE)} twice",
     ]

@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from notifications import accounts, leases, outbox, results
-from notifications.enums import Hold, NotificationStatus
+from notifications import accounts, leases, limits, outbox, results
+from notifications.enums import Channel, Hold, NotificationStatus
 from notifications.exceptions import DeliveryError
 from notifications.models import Notification, ProviderAccount
 from notifications.results import Failure
-from notifications.tests.factories import NotificationFactory
+from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from notifications.tests.recorder import work, work_for
+from notifications.transports import account_of, accounts_of
+
+from .provider import Answer
 
 pytestmark = pytest.mark.django_db
 DEAD, PENDING, SENT = NotificationStatus.DEAD, NotificationStatus.PENDING, NotificationStatus.SENT
@@ -194,3 +197,48 @@ def test_what_a_failure_asks_for_is_done_though_it_was_written_twice(clock, prov
     for _ in range(2):
         finished = results.finish(lease, failure=Failure("no", permanent=True))
     assert [(n.pk, n.needs_fallback) for n in finished] == [(page.pk, True)]
+
+
+@pytest.mark.django_db
+def test_one_messengers_failures_and_pauses_are_not_the_others(clock, web, reachable, settings):
+    """A person's own ntfy that is down closes ntfy, not Telegram; nor does its pause hold Telegram's pages back."""
+    web.usual = Answer(429, b"", {"Retry-After": "60"})
+    down = ContactMethodFactory(channel=Channel.APPRISE, address=f"ntfy://127.0.0.1:{web.port}/pages")
+    other = ContactMethodFactory(
+        channel=Channel.APPRISE, address="tgram://123456789:abcdefg_hijklmnop/12315544"
+    )
+    outbox.deliver(NotificationFactory(user=down.user, contact_method=down).pk)
+    assert accounts_held(clock) == {"apprise-ntfy"}
+    waiting, free = (NotificationFactory(user=m.user, contact_method=m) for m in (down, other))
+    found = leases.take_all([waiting.pk, free.pk])
+    assert {(type(one), getattr(one, "account", "")) for one in found} == {
+        (leases.Held, ""),
+        (leases.Lease, "apprise-tgram"),
+    }
+
+
+def accounts_held(clock):
+    return {a.name for a in ProviderAccount.objects.all() if a.paused_until and a.paused_until > clock.now}
+
+
+@pytest.mark.parametrize(
+    ("address", "account"),
+    [
+        ("https://fcm.googleapis.com/fcm/send/x", "web_push-google"),
+        ("https://updates.push.services.mozilla.com/wpush/v2/x", "web_push-mozilla"),
+        ("https://web.push.apple.com/x", "web_push-apple"),
+        ("https://wns2-par02p.notify.windows.com/w/?token=x", "web_push-microsoft"),
+        ("https://push.example.org/x", "web_push"),
+        ("https://notgoogleapis.com/x", "web_push"),
+        ("https://[fcm.googleapis.com/x", "web_push"),
+    ],
+)
+def test_each_push_service_is_a_provider_of_its_own(address, account):
+    assert account_of(Channel.WEB_PUSH, address) == account
+    assert account in accounts_of(Channel.WEB_PUSH)
+
+
+def test_a_limit_may_be_for_all_messengers_or_for_one(settings):
+    settings.PROVIDER_LIMITS = {"apprise": 7, "apprise-ntfy": 3}
+    names = ("apprise-ntfy", "apprise-tgram", "web_push-google")
+    assert [limits.limit_of(name) for name in names] == [3, 7, settings.PROVIDER_LIMIT_PER_MINUTE]

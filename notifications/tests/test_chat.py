@@ -17,7 +17,7 @@ from notifications.enums import Channel, Purpose, ReplyOutcome
 from notifications.exceptions import DeliveryError
 from notifications.messages import render
 from notifications.models import Reply
-from notifications.transports import TRANSPORTS, messenger
+from notifications.transports import TRANSPORTS, messenger, messenger_answers
 from teams.tests.factories import MembershipFactory, ServiceFactory, UserFactory
 
 from .factories import ContactMethodFactory, NotificationFactory
@@ -359,12 +359,96 @@ def test_a_messenger_gets_the_page_with_its_links(web, ntfy):
     assert lines[-1] == f"https://alerts.example.org/incidents/{ntfy.incident.number}/"
 
 
-@pytest.mark.parametrize("fault", [Answer(500), Answer(403), Reset, Hang, Drip])
+LIES = [
+    as_json({"error": "queue full"}),
+    Answer(200),
+    Answer(200, b"<html>Sign in</html>", {"Content-Type": "text/html"}),
+]
+
+
+@pytest.mark.parametrize("fault", [Answer(500), Answer(403), Answer(503), Reset, Hang, Drip, *LIES])
 def test_a_failure_of_a_messenger_is_tried_again(web, ntfy, fault):
     web.usual = fault
-    with pytest.raises(DeliveryError, match=r"did not take it|could not be reached") as caught:
+    with pytest.raises(DeliveryError, match=r"did not take it|could not be reached|answered") as caught:
         send(ntfy)
     assert not caught.value.permanent and len(web.taken) == 1
+
+
+def test_a_messenger_is_not_believed_because_a_redirect_led_to_a_page(web, ntfy):
+    """A POST that is redirected becomes a GET: what it is answered says nothing of the message."""
+    web.answers = [Answer(301, b"", {"Location": f"{web.url}/welcome"})]
+    with pytest.raises(DeliveryError, match="301") as caught:
+        send(ntfy)
+    assert caught.value.permanent and len(web.taken) == 1
+
+
+DISCORD = "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"
+TELEGRAM = "tgram://123456789:abcdefg_hijklmnop/12315544"
+PUSHOVER = f"pover://{'u' * 30}@{'a' * 30}"
+# Of a good status or not: how it fails, as (permanent, breaks_method, retry_after); None when it is taken.
+ANSWERS = [
+    (TELEGRAM, as_json({"ok": True, "result": {"message_id": 7}}), None),
+    (TELEGRAM, as_json({"ok": False, "description": "Internal"}), (False, False, None)),
+    (TELEGRAM, as_json({"ok": False, "description": "Bad Request: chat not found"}, 400), (True, True, None)),
+    (TELEGRAM, as_json({"ok": False, "description": "Bad Request: too long"}, 400), (True, False, None)),
+    (
+        TELEGRAM,
+        as_json({"ok": False, "description": "Forbidden: bot was blocked by the user"}, 403),
+        (True, True, None),
+    ),
+    (
+        TELEGRAM,
+        as_json({"ok": False, "parameters": {"retry_after": 9}}, 429),
+        (False, False, timedelta(seconds=9)),
+    ),
+    (DISCORD, Answer(204), None),
+    (DISCORD, as_json({"id": "88"}), None),
+    (DISCORD, as_json({"message": "Service resource is being rate limited."}), (False, False, None)),
+    (DISCORD, as_json({"message": "Unknown Webhook", "code": 10015}, 404), (True, True, None)),
+    (DISCORD, as_json({"retry_after": 3.5}, 429), (False, False, timedelta(seconds=3.5))),
+    (PUSHOVER, as_json({"status": 1, "request": "647d2300"}), None),
+    (PUSHOVER, as_json({"status": 0, "errors": ["the servers are busy"]}), (False, False, None)),
+    (PUSHOVER, as_json({"status": 0, "errors": ["user identifier is not valid"]}, 400), (True, True, None)),
+]
+
+
+@pytest.mark.parametrize(("address", "answer", "fails"), ANSWERS)
+def test_what_a_messenger_answers_counts_and_not_its_status_alone(
+    web, reachable, monkeypatch, address, answer, fails
+):
+    service = type(messenger.service_at(address))
+    monkeypatch.setattr(service, "notify_url", f"{web.url}/bot")
+    web.usual = answer
+    page = make_page(Channel.APPRISE, address)
+    if fails is None:
+        send(page)
+    else:
+        with pytest.raises(DeliveryError) as caught:
+            send(page)
+        failure = caught.value
+        assert (failure.permanent, failure.breaks_method, failure.retry_after) == fails
+        assert address.partition("://")[2][:9] not in str(failure)
+    assert len(web.taken) == 1, "nor does Apprise try again, or wait, itself"
+
+
+def test_an_attempt_keeps_a_messengers_name_for_the_message(web, ntfy):
+    web.usual = as_json({"id": "hwQ2YpKdmg", "event": "message"})
+    assert send(ntfy) == "hwQ2YpKdmg"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_error"),
+    [
+        ({"success": False}, True),
+        ({"errcode": 40001, "errmsg": "invalid"}, True),
+        ({"errcode": 0, "errmsg": "ok"}, False),
+        ({"status": "error"}, True),
+        ({"status": "ok", "error": None}, False),
+        ({}, False),
+    ],
+)
+def test_an_error_in_the_body_of_a_service_that_we_do_not_know(body, is_error):
+    assert messenger_answers.says_error(body) is is_error
 
 
 def test_an_address_does_not_change_how_we_send(web, ntfy):

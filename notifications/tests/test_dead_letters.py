@@ -164,6 +164,23 @@ def test_without_an_operations_team_superusers_are_told(clock, provider):
     assert {notice.user.name for notice in notices()} == {"root"}
 
 
+def test_somebody_is_told_where_no_operator_can_be(clock, provider, operators, cast, incident):
+    """Silence about pages that fail is not what an operator who has switched everything off asked for."""
+    ContactMethodFactory(user=cast.outsider, is_enabled=False)
+    die(provider, incident=incident)
+    assert {notice.user for notice in notices()} == {cast.manager}
+    root = UserFactory(is_superuser=True)
+    clock.advance(minutes=10)
+    notices().delete()
+    die(provider, incident=incident)
+    assert {notice.user for notice in notices()} == {root}
+
+
+def test_it_is_an_error_of_the_log_when_nobody_can_be_told(clock, provider, caplog):
+    die(provider)
+    assert "there is nobody to be told" in caplog.text
+
+
 def test_operations_are_told_by_other_providers_than_the_one_that_fails(clock, provider, operators, cast):
     ContactMethodFactory(user=cast.outsider)
     ContactMethodFactory(user=cast.outsider, channel="in_app")

@@ -307,6 +307,19 @@ def test_only_sendgrid_is_listened_to(key, page, attempt, settings):
     assert attempt.receipt == Receipt.NOTHING
 
 
+def test_words_that_the_database_cannot_hold_do_not_stop_the_others_of_a_batch(key, page, attempt):
+    """A mail server chooses its words, and SendGrid would send the batch again for a day, in vain."""
+    other = DeliveryAttemptFactory(provider_id="other", notification__channel=Channel.EMAIL)
+    batch = [
+        event(page, "bounce", type="bounce", reason="550 no\x00such \ud800user"),
+        {**event(other.notification, "delivered"), "sg_message_id": "other.x"},
+    ]
+    assert post_events(key, batch).status_code == 204
+    for known in (attempt, other):
+        known.refresh_from_db()
+    assert (attempt.receipt, other.receipt) == (Receipt.BOUNCED, Receipt.DELIVERED)
+
+
 @pytest.mark.parametrize("body", [{}, "x", None, 3])
 def test_what_is_no_list_of_events_is_refused(key, body):
     assert post_events(key, body).status_code == 400

@@ -1,6 +1,7 @@
 """Leases: short, and renewed as long as the sender lives."""
 
 import pytest
+from django.db import OperationalError
 
 from notifications import lease_keeper, leases, outbox, results
 from notifications.enums import NotificationStatus
@@ -77,3 +78,17 @@ def test_killed_senders_page_is_free_again_after_a_short_lease(page, clock):
     assert outbox.take_left_behind(limit=9) == []
     clock.advance(seconds=1)
     assert outbox.take_left_behind(limit=9) == [page.pk]
+
+
+def test_leases_are_kept_no_longer_when_the_database_goes_away_right_after_them(page, clock, monkeypatch):
+    """Another sender is to take over when the lease is over, and not only when it was renewed for two minutes."""
+
+    def away(*args, **kwargs):
+        raise OperationalError("gone")
+
+    before = lease_keeper.keeper.count
+    monkeypatch.setattr(outbox.limits, "take", away)
+    with pytest.raises(OperationalError):
+        outbox.deliver(page.pk)
+    page.refresh_from_db()
+    assert (page.status, lease_keeper.keeper.count) == (NotificationStatus.SENDING, before)

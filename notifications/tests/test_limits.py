@@ -29,7 +29,7 @@ def no_redis(monkeypatch):
 
     monkeypatch.setattr(limits, "_ask_redis", away)
     yield
-    monkeypatch.setattr(limits, "_away_until", 0.0)
+    limits._away_until = 0.0
 
 
 def take(clock, count=1, *, account="twilio", is_critical=True):
@@ -45,6 +45,19 @@ def test_a_hundred_a_minute_is_the_default(clock, db):
     assert take(clock) == [False]
     clock.advance(seconds=0.1)
     assert take(clock) == [True]
+
+
+@pytest.mark.parametrize("with_redis", [True, False])
+def test_a_clock_that_was_ahead_and_is_put_right_closes_no_provider(clock, db, settings, with_redis, request):
+    if not with_redis:
+        request.getfixturevalue("no_redis")
+    settings.PROVIDER_LIMIT_PER_MINUTE = 2
+    clock.advance(hours=1)
+    take(clock, 2)
+    for _ in range(2):
+        DeliveryAttemptFactory(account="twilio", request_id=uuid7(), started_at=clock.now)
+    clock.advance(hours=-1)
+    assert take(clock, 1) == [True]
 
 
 def test_accounts_have_limits_of_their_own(clock, db, settings):

@@ -343,10 +343,13 @@ def test_a_phone_gets_what_fcm_takes(google, on_a_phone):
     assert all(isinstance(value, str) for value in message["data"].values())  # FCM takes no others
 
 
-def fcm_error(status, code, **headers):
+NO_TOKEN = "The registration token is not a valid FCM registration token"
+
+
+def fcm_error(status, code, *, why="why", **headers):
     detail = {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code}
     return as_json(
-        {"error": {"code": status, "message": "why", "status": "X", "details": [detail]}}, status, **headers
+        {"error": {"code": status, "message": why, "status": "X", "details": [detail]}}, status, **headers
     )
 
 
@@ -356,6 +359,7 @@ def fcm_error(status, code, **headers):
         (fcm_error(404, "UNREGISTERED"), True, True, None),
         (fcm_error(403, "SENDER_ID_MISMATCH"), True, True, None),
         (fcm_error(400, "INVALID_ARGUMENT"), True, False, None),
+        (fcm_error(400, "INVALID_ARGUMENT", why=NO_TOKEN), True, True, None),
         (fcm_error(401, "THIRD_PARTY_AUTH_ERROR"), False, False, None),
         (fcm_error(429, "QUOTA_EXCEEDED", Retry_After="45"), False, False, timedelta(seconds=45)),
         (fcm_error(429, "QUOTA_EXCEEDED"), False, False, timedelta(seconds=30)),

@@ -34,6 +34,7 @@ from teams.tests.factories import MembershipFactory, ServiceFactory, UserFactory
 from . import twilio_spec
 from .factories import ContactMethodFactory, DeliveryAttemptFactory, NotificationFactory
 from .provider import Answer, Hang, Reset, as_json
+from .recorder import Recorder, work
 
 pytestmark = pytest.mark.django_db
 
@@ -367,8 +368,28 @@ def test_of_several_people_with_one_number_it_is_who_was_paged_last(twilio, sms,
     assert sms.incident.acknowledged_by == bo
 
 
-def test_twilio_answers_stop_itself(twilio, sms):
-    assert text_message("STOP", OptOutType="STOP") == []
+@pytest.mark.parametrize("more", [{"OptOutType": "STOP"}, {}])
+def test_stop_and_start(twilio, sms, more):
+    """Twilio answers them itself, and refuses every message in between. No page has to fail to find that out."""
+    owner = sms.user.email
+    assert text_message("Stop" if not more else "ARRET", **more) == []
+    method = sms.contact_method
+    method.refresh_from_db()
+    assert "STOP" in method.broken_reason
+    assert Notification.objects.get(purpose=Purpose.NOTICE).address == owner
+    text_message("STOP", sid="SM2")
+    assert Notification.objects.filter(purpose=Purpose.NOTICE).count() == 1
+    assert text_message("start", sid="SM3") == []
+    method.refresh_from_db()
+    assert (method.broken_at, method.broken_reason) == (None, "")
+    assert {reply.user for reply in Reply.objects.all()} == {sms.user}
+
+
+def test_stop_of_somebody_unknown_changes_nothing(twilio, sms):
+    assert text_message("STOP", sender="+14155550199") == []
+    sms.contact_method.refresh_from_db()
+    assert sms.contact_method.broken_at is None
+    assert Reply.objects.get().outcome == ReplyOutcome.STRANGER
 
 
 # Signatures
@@ -588,33 +609,57 @@ def test_a_call_that_ended_was_answered_by_somebody_or_a_machine(twilio, call):
     assert attempt.receipt == Receipt.MACHINE
 
 
-def test_a_receipt_that_is_quicker_than_our_commit_is_kept(twilio, clock, sms):
-    """Twilio may tell of a message before the worker has written down that it took it."""
+class TellsMeanwhile:
+    """Twilio, which tells of a message before the worker has written down that it took it."""
 
-    class Meanwhile:
-        account, can_be_answered = "twilio", True
+    account, can_be_answered = "twilio", True
 
-        def is_configured(self):
-            return True
+    def __init__(self, page, receipt, **more):
+        self.page, self.receipt, self.more = page, receipt, more
 
-        def why_off(self):
-            return ""
+    def is_configured(self):
+        return True
 
-        def send(self, message):
-            receipts.take(notification_id=sms.pk, provider_id=SID, receipt=Receipt.DELIVERED)
-            return SID
+    def why_off(self):
+        return ""
 
-    real, TRANSPORTS[Channel.SMS] = TRANSPORTS[Channel.SMS], Meanwhile()
-    try:
-        outbox.deliver(sms.pk)
-    finally:
-        TRANSPORTS[Channel.SMS] = real
+    def send(self, message):
+        receipts.take(notification_id=self.page.pk, provider_id=SID, receipt=self.receipt, **self.more)
+        return SID
+
+
+def test_a_receipt_that_is_quicker_than_our_commit_is_kept(twilio, clock, sms, monkeypatch):
+    monkeypatch.setitem(TRANSPORTS, Channel.SMS, TellsMeanwhile(sms, Receipt.DELIVERED))
+    outbox.deliver(sms.pk)
     attempt = sms.attempts.get()
     assert (attempt.status, attempt.provider_id, attempt.receipt) == (
         AttemptStatus.SENT,
         SID,
         Receipt.DELIVERED,
     )
+
+
+@pytest.mark.parametrize(
+    ("receipt", "status"),
+    [(Receipt.UNDELIVERED, NotificationStatus.DEAD), (Receipt.MACHINE, NotificationStatus.SENT)],
+)
+def test_bad_news_that_are_quicker_than_our_commit_are_heeded(
+    twilio, clock, sms, monkeypatch, receipt, status
+):
+    """The page would count as sent, and nobody would have it."""
+    told = TellsMeanwhile(sms, receipt, detail="error 30005", breaks_method=receipt == Receipt.UNDELIVERED)
+    monkeypatch.setitem(TRANSPORTS, Channel.SMS, told)
+    recorder = Recorder()
+    monkeypatch.setitem(TRANSPORTS, Channel.EMAIL, recorder)
+    ContactMethodFactory(user=sms.user, address="other@example.org")
+    outbox.deliver(sms.pk)
+    sms.refresh_from_db()
+    sms.contact_method.refresh_from_db()
+    assert (sms.status, sms.fell_back_at) == (status, clock.now)
+    assert (sms.contact_method.broken_at is not None) is (receipt == Receipt.UNDELIVERED)
+    assert bool(sms.payload) is (status == NotificationStatus.DEAD)
+    work(clock)
+    assert "other@example.org" in recorder.addresses
 
 
 def test_a_receipt_of_nothing_is_dropped(twilio, sms, caplog):

@@ -133,6 +133,14 @@ def test_pages_in_the_app_are_offered_to_those_who_have_none(client, cast, email
     assert "channel" in again.context["method_form"].errors
 
 
+def test_a_method_that_the_installation_cannot_use_says_so(client, cast):
+    method = ContactMethodFactory(user=cast.responder, channel=Channel.SMS, address="+14155550123")
+    NotificationRuleFactory(user=cast.responder, contact_method=method)
+    text = client.get(ME).text
+    assert text.count("Not available here") == 2  # the method, and its rule
+    assert "Not available here: no page goes out" in text
+
+
 @pytest.mark.parametrize("action", ["enabled", "remove", "test"])
 def test_other_peoples_methods_do_not_exist(pages, email, action):
     path = by(email, action)

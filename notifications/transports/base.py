@@ -76,12 +76,28 @@ class Transport(Protocol):
         ...
 
 
+class SharedTransport(Transport, Protocol):
+    """One by which several providers are reached: the failures, pauses and limits of each are its own."""
+
+    def account_at(self, address: str) -> str:
+        """The account of the provider that this address is at: the transport's own `account`, or “account-name”."""
+        ...
+
+    def accounts(self) -> list[str]:
+        """All that `account_at` may name."""
+        ...
+
+
 class TogetherTransport(Transport, Protocol):
     """One that hands many messages over in one call."""
 
     def send_together(self, messages: Sequence[Message]) -> list[str]:
         """Hand all of them over and return the provider's ids in their order; when it raises, none was taken."""
         ...
+
+
+def is_shared(transport: Transport) -> TypeGuard[SharedTransport]:
+    return hasattr(transport, "account_at")
 
 
 def sends_together(transport: Transport) -> TypeGuard[TogetherTransport]:

@@ -1,5 +1,5 @@
 """Pages by whatever Apprise speaks: Telegram, Discord, ntfy, Pushover, …, of the services that the installation
-allows (APPRISE_SCHEMES). Apprise tells only whether it worked; why it did not is in its log."""
+allows (APPRISE_SCHEMES). Apprise tells only whether the status was a good one; what was answered is overheard."""
 
 import logging
 import threading
@@ -12,8 +12,9 @@ from notifications.enums import Action, Channel
 from notifications.exceptions import DeliveryError
 from openalert import outward
 
-from . import http
+from . import http, messenger_answers
 from .base import Message
+from .overheard import Heard, listening
 
 CRITICAL, WARNING = ("critical",), ("high",)
 
@@ -28,18 +29,34 @@ class MessengerTransport:
     def why_off(self) -> str:
         return "" if self.is_configured() else "APPRISE_SCHEMES names no service."
 
+    def account_at(self, address: str) -> str:
+        scheme = scheme_of(address)
+        return f"{self.account}-{scheme}" if scheme in settings.APPRISE_SCHEMES else self.account
+
+    def accounts(self) -> list[str]:
+        return [self.account, *(f"{self.account}-{scheme}" for scheme in settings.APPRISE_SCHEMES)]
+
     def send(self, message: Message) -> str:
-        service = service_at(message.address)
-        with ThreadLog() as log, http.told("the messenger"), outward.guarded():
+        """Returns the service's name for the message, where it has one."""
+        service, scheme = service_at(message.address), scheme_of(message.address)
+        name, answers = str(service.service_name), list[Heard]()
+
+        def listen(heard: Heard) -> None:
+            answers.append(heard)
+            messenger_answers.check_pause(name, heard)
+
+        with ThreadLog() as log, http.told("the messenger"), outward.guarded(), listening(listen):
             is_sent = service.notify(
                 title=message.subject,
                 body=body(message),
                 notify_type=kind(message.severity) if message.is_page else apprise.NotifyType.INFO,
                 body_format=apprise.NotifyFormat.TEXT,
             )
-        if not is_sent:
-            raise DeliveryError(f"{service.service_name} did not take it: {log.last or 'no reason is told'}")
-        return ""
+        return messenger_answers.check_taken(name, scheme, answers, is_sent=bool(is_sent), log=log.last)
+
+
+def scheme_of(address: str) -> str:
+    return address.strip().partition("://")[0].lower()
 
 
 def service_at(address: str) -> apprise.NotifyBase:
@@ -57,6 +74,7 @@ def service_at(address: str) -> apprise.NotifyBase:
     service.socket_connect_timeout, service.socket_read_timeout = connecting, reading
     service.verify_certificate = True
     service.retry, service.optional = 0, False
+    service.redirects = False  # a POST that is redirected becomes a GET, and its 200 says nothing
     service.request_rate_per_sec = 0  # the outbox has limits of its own; Apprise would sleep
     return service
 

@@ -19,6 +19,8 @@ SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 LONGEST_BODY = 1000
 # The app was removed, or the token was made for somebody else's project.
 BAD_TOKEN = ("UNREGISTERED", "SENDER_ID_MISMATCH")
+# FCM's words, as its code for it is that of any bad request.
+WORDS_FOR_A_BAD_ONE = "not a valid fcm registration token"
 
 
 class MobilePushTransport:
@@ -99,7 +101,8 @@ def _failure(answer: requests.Response) -> DeliveryError:
         if isinstance(detail, dict)
     ]
     words = f"{' '.join(code for code in codes if code)} {error.get('message', '')}".strip()
-    if any(code in BAD_TOKEN for code in codes):
+    is_bad = any(code in BAD_TOKEN for code in codes)
+    if is_bad or ("INVALID_ARGUMENT" in codes and WORDS_FOR_A_BAD_ONE in words.lower()):
         return DeliveryError(f"FCM answered {answer.status_code}: {words}", breaks_method=True)
     return http.failure("FCM", answer.status_code, answer.headers, words)
 

@@ -5,6 +5,7 @@ The address and the keys are the browser's subscription; static/js/service-worke
 
 import base64
 import json
+from urllib.parse import urlsplit
 
 import pywebpush
 import requests
@@ -26,6 +27,16 @@ GONE = (404, 410)
 TAKEN = (201, 202)  # RFC 8030 §5; 202 when it is to tell of the delivery, too
 
 
+# Whose push service an endpoint is, by the end of its host.
+SERVICES = {
+    "googleapis.com": "google",
+    "google.com": "google",
+    "push.services.mozilla.com": "mozilla",
+    "push.apple.com": "apple",
+    "notify.windows.com": "microsoft",
+}
+
+
 class WebPushTransport:
     account = "web_push"
     can_be_answered = True
@@ -39,6 +50,17 @@ class WebPushTransport:
         # Push services want somebody to ask (RFC 8292 §2.1); the installation's own address is good enough with https.
         is_contact = settings.WEB_PUSH_CONTACT.startswith(("mailto:", "https://"))
         return "" if is_contact else "Set WEB_PUSH_CONTACT."
+
+    def account_at(self, address: str) -> str:
+        try:
+            host = urlsplit(address).hostname or ""
+        except ValueError:  # it is refused when it is called
+            return self.account
+        names = (name for end, name in SERVICES.items() if f".{host}".endswith(f".{end}"))
+        return next((f"{self.account}-{name}" for name in names), self.account)
+
+    def accounts(self) -> list[str]:
+        return [self.account, *(f"{self.account}-{name}" for name in dict.fromkeys(SERVICES.values()))]
 
     def send(self, message: Message) -> str:
         require_on(self)
