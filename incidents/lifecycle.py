@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from openalert import sql
 from teams.models import Service, User
 
 from . import mentions, signals, timeline
@@ -126,7 +127,7 @@ def acknowledge_locked(incidents: list[Incident], *, actor: Actors) -> None:
     if changed:
         fields = ["status", "snoozed_until", "acknowledged_at", "acknowledged_by", "assigned_to"]
         first = ["first_acknowledged_at", "first_acknowledged_by"]
-        Incident.objects.bulk_update(changed, [*fields, *first, "updated_at"])
+        sql.update(changed, [*fields, *first, "updated_at"])
         timeline.record_all(
             timeline.entry(i, Kind.ACKNOWLEDGED, actor=_of(actor, i), at=now) for i in changed
         )
@@ -166,7 +167,7 @@ def expire_acknowledgements_locked(incidents: list[Incident]) -> None:
         )
         incident.move_to(Status.OPEN, at=now)
         incident.updated_at = now
-    Incident.objects.bulk_update(incidents, ["status", "acknowledged_at", "acknowledged_by", "updated_at"])
+    sql.update(incidents, ["status", "acknowledged_at", "acknowledged_by", "updated_at"])
     timeline.record_all(entries)
     if incidents:
         signals.incidents_acknowledgements_expired.send(sender=Incident, incidents=incidents, actor=SYSTEM)
@@ -195,7 +196,7 @@ def snooze_locked(incidents: list[Incident], *, until: datetime, actor: Actors) 
         incident.move_to(Status.SNOOZED, at=now)
         incident.snoozed_until, incident.updated_at = until, now
     if incidents:
-        Incident.objects.bulk_update(incidents, ["status", "snoozed_until", "updated_at"])
+        sql.update(incidents, ["status", "snoozed_until", "updated_at"])
         told = {"until": until.astimezone(UTC).isoformat()}
         timeline.record_all(
             timeline.entry(i, Kind.SNOOZED, actor=_of(actor, i), at=now, **told) for i in incidents
@@ -239,9 +240,7 @@ def resolve_locked(incidents: list[Incident], *, actor: Actors) -> None:
         incident.move_to(Status.RESOLVED, at=now, by=_of(actor, incident).user)
         incident.updated_at = now
     if changed:
-        Incident.objects.bulk_update(
-            changed, ["status", "snoozed_until", "resolved_at", "resolved_by", "updated_at"]
-        )
+        sql.update(changed, ["status", "snoozed_until", "resolved_at", "resolved_by", "updated_at"])
         timeline.record_all(timeline.entry(i, Kind.RESOLVED, actor=_of(actor, i), at=now) for i in changed)
         signals.incidents_resolved.send(sender=Incident, incidents=changed, actor=actor)
 
@@ -288,7 +287,7 @@ def set_severities(changes: list[tuple[Incident, Severity]], *, actor: Actors) -
         entries.append(timeline.entry(incident, Kind.SEVERITY_CHANGED, actor=by, at=now, **told))
     if changes:
         changed = [incident for incident, _ in changes]
-        Incident.objects.bulk_update(changed, ["severity", "updated_at"])
+        sql.update(changed, ["severity", "updated_at"])
         timeline.record_all(entries)
         signals.incidents_severity_changed.send(sender=Incident, incidents=changed, actor=actor)
 
