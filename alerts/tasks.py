@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from . import flapping, heartbeats, release, retention
+from . import flapping, heartbeats, noise, release, retention
 
 
 @shared_task
@@ -29,3 +29,9 @@ def remove_old_alerts() -> None:
 def settle_flapping() -> None:
     """Every ten seconds: resolve what has flapped and is quiet now."""
     flapping.settle()
+
+
+@shared_task
+def count_noise() -> None:
+    """Every hour: count the months that are over, for reports."""
+    noise.count_months(keep_days=settings.ALERT_RETENTION_DAYS)

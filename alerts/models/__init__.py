@@ -7,6 +7,7 @@ from .flap import Flap
 from .heartbeat import Heartbeat
 from .integration import KEY_LENGTH, Integration
 from .maintenance import MaintenanceWindow
+from .noise import CountedMonth, MonthlyNoise
 from .rule import HeldAlert, IntegrationRule
 
 __all__ = [
@@ -14,10 +15,12 @@ __all__ = [
     "Alert",
     "AlertAdditions",
     "Change",
+    "CountedMonth",
     "Flap",
     "Heartbeat",
     "HeldAlert",
     "Integration",
     "IntegrationRule",
     "MaintenanceWindow",
+    "MonthlyNoise",
 ]
