@@ -1,6 +1,5 @@
 """What holds for every page: see every_page.py for how they are found."""
 
-import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext

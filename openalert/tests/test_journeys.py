@@ -5,9 +5,11 @@ Others of the kind: test_triage_live.py (a storm by keyboard), test_journey.py (
 
 import csv
 import re
+from datetime import timedelta
 
 import httpx
 import pytest
+from django.utils import timezone
 
 from alerts.tests.factories import IntegrationFactory
 from escalations.enums import RunStatus
@@ -79,6 +81,7 @@ def test_a_shift_changes_hands_and_a_report_becomes_csv(web, browser, tmp_path):
     sign_in(page, web.url, ana.email, PASSWORD)
     page.get_by_role("link", name="On call", exact=True).click()
     page.get_by_role("link", name="First line").first.click()
+    page.wait_for_selector("[data-live-state][data-state=live]")  # scripts are there
     page.get_by_role("link", name="Write").click()
     dialog = page.locator("dialog[open]")
     dialog.get_by_role("textbox").fill("The replica is being rebuilt until noon.")
@@ -100,7 +103,7 @@ def test_a_shift_changes_hands_and_a_report_becomes_csv(web, browser, tmp_path):
     for name, count in {"Checkout": 3, "Invoicing": 1}.items():
         service = ServiceFactory(team=team, name=name)
         for _ in range(count):
-            IncidentFactory(service=service)
+            IncidentFactory(service=service, opened_at=timezone.now() - timedelta(hours=1))
     page.get_by_role("link", name="Reports", exact=True).click()
     shown = page.get_by_role("region", name="By service")
     shown.get_by_role("row").nth(2).wait_for()

@@ -101,7 +101,6 @@ PAGES: dict[str, tuple[str, Address]] = {
     "mailbox": (ANA, lambda demo: reverse("mailbox")),
     "mailbox-message": (ANA, lambda demo: _letter()),
     "webhooks": (CARLA, lambda demo: reverse("webhooks")),
-    "webhook-new": (CARLA, lambda demo: reverse("webhook-new")),
     "dead-letters": (CARLA, lambda demo: reverse("dead-letters")),
     "queues": (CARLA, lambda demo: reverse("queues")),
     "not-found": (ANA, lambda demo: "/no-such-page/"),
@@ -181,7 +180,7 @@ class Command(BaseCommand):
                 "external_id": "checkout-down",
                 "title": "Checkout is down",
                 "severity": "critical",
-                "labels": {"region": "eu-1", "version": "2026.48.1"},
+                "metadata": {"tags": {"region": "eu-1", "version": "2026.48.1"}},
             },
             headers={"Authorization": f"Bearer {demo.integration_key(demo.FIRST_INTEGRATION)}"},
         )
