@@ -65,7 +65,7 @@ PAGES: dict[str, tuple[str, Address]] = {
     "incidents": (ANA, lambda demo: reverse("incidents")),
     "incidents-resolved": (ANA, lambda demo: f"{reverse('incidents')}?state=resolved"),
     "incident": (ANA, lambda demo: demo.incident.get_absolute_url()),
-    "incident-resolved": (ANA, lambda demo: _resolved().get_absolute_url()),
+    "incident-resolved": (ANA, lambda demo: _resolved(demo).get_absolute_url()),
     "incident-new": (ANA, lambda demo: reverse("incident-new")),
     "incident-merge": (ANA, lambda demo: reverse("incident-merge", args=[demo.incident.number])),
     "incident-snooze": (ANA, lambda demo: reverse("incident-snooze", args=[demo.incident.number])),
@@ -79,7 +79,7 @@ PAGES: dict[str, tuple[str, Address]] = {
     "swap": (ANA, lambda demo: reverse("swap-new", args=[demo.schedule.pk])),
     "services": (ANA, lambda demo: reverse("services")),
     "service": (ANA, lambda demo: reverse("service", args=[demo.service.pk])),
-    "dependencies": (CARLA, lambda demo: reverse("dependencies", args=[demo.service.pk])),
+    "dependency-new": (CARLA, lambda demo: reverse("dependency-new", args=[demo.service.pk])),
     "integration-new": (CARLA, lambda demo: reverse("integration-new", args=[demo.service.pk])),
     "integration": (CARLA, lambda demo: reverse("integration", args=[demo.integration.pk])),
     "rules": (CARLA, lambda demo: reverse("integration-rules", args=[demo.integration.pk])),
@@ -103,13 +103,14 @@ PAGES: dict[str, tuple[str, Address]] = {
     "webhooks": (CARLA, lambda demo: reverse("webhooks")),
     "dead-letters": (CARLA, lambda demo: reverse("dead-letters")),
     "queues": (CARLA, lambda demo: reverse("queues")),
-    "not-found": (ANA, lambda demo: "/no-such-page/"),
 }
 PEOPLE = {ANA: demo.ANA, CARLA: demo.CARLA}
 
 
-def _resolved() -> Incident:
-    return Incident.objects.filter(resolved_at__isnull=False).latest("opened_at")
+def _resolved(demo: Demo) -> Incident:
+    return Incident.objects.filter(service__team=demo.service.team, resolved_at__isnull=False).latest(
+        "opened_at"
+    )
 
 
 def _letter() -> str | None:
