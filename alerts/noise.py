@@ -39,8 +39,9 @@ WITH found AS MATERIALIZED (
     INSERT INTO alerts_countedmonth (month, "left")
     SELECT %(month)s, coalesce(array_agg(id) FILTER (WHERE is_current), '{{}}') FROM found
 )
-INSERT INTO alerts_monthlynoise (month_id, integration_id, dedup_key, title, alerts, sent)
-SELECT %(month)s, integration_id, dedup_key, any_value(title), ARRAY[{_EACH}], ARRAY[{_EACH_SENT}]
+INSERT INTO alerts_monthlynoise (month_id, integration_id, dedup_key, title, alerts, sent, all_alerts, all_sent)
+SELECT %(month)s, integration_id, dedup_key, any_value(title), ARRAY[{_EACH}], ARRAY[{_EACH_SENT}],
+    count(*), sum(count)
 FROM found WHERE NOT is_current GROUP BY integration_id, dedup_key
 """  # noqa: S608  # nothing but our own words
 ROWS = """
@@ -49,7 +50,7 @@ WHERE {which} AND integration_id = ANY(%(integrations)s) AND (%(all_severities)s
 """
 SPAN = """id >= %(first_{n})s AND id < %(last_{n})s AND first_fired_at >= %(start_{n})s AND first_fired_at < %(end_{n})s"""
 COUNTED = """
-SELECT integration_id, dedup_key, title, {alerts}, {sent} FROM alerts_monthlynoise
+SELECT integration_id, dedup_key, title, {alerts}::bigint, {sent} FROM alerts_monthlynoise
 WHERE month_id = ANY(%(months)s) AND integration_id = ANY(%(integrations)s) AND {alerts} > 0
 """
 # An alert with the same dedup key as another is one of another incident: the count is that of the incidents, too.
@@ -96,9 +97,7 @@ def noise(
             given |= {f"{name}_{n}": value for name, value in _bounds(since, until).items()}
         if counted:
             given |= {"months": list(counted), "left": [pk for left in counted.values() for pk in left]}
-            chosen = [n for n, severity in enumerate(SEVERITIES, 1) if severity in severities]
-            sums = {name: " + ".join(f"{name}[{n}]" for n in chosen) or "0" for name in ("alerts", "sent")}
-            parts.append(COUNTED.format(alerts=f"({sums['alerts']})", sent=f"({sums['sent']})"))
+            parts.append(COUNTED.format(alerts=_sum("alerts", severities), sent=_sum("sent", severities)))
             if given["left"]:
                 parts.append(ROWS.format(which="id = ANY(%(left)s)"))
         cursor.execute(NOISIEST.format(parts=" UNION ALL ".join(parts)), given)
@@ -152,6 +151,14 @@ def forget_before(at: datetime) -> None:
     if gone.exists():
         sql.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         gone.delete()
+
+
+def _sum(name: str, severities: Sequence[str]) -> str:
+    """Of the counts of these severities, as SQL."""
+    if set(severities) == set(SEVERITIES):
+        return f"all_{name}"
+    chosen = [f"{name}[{n}]" for n, severity in enumerate(SEVERITIES, 1) if severity in severities]
+    return f"({' + '.join(chosen) or '0'})"
 
 
 def _bounds(start: datetime, end: datetime) -> dict[str, Any]:

@@ -20,7 +20,11 @@ class CountedMonth(models.Model):
 
 
 class MonthlyNoise(models.Model):
-    """The alerts of one dedup key that first fired in a month. `alerts` and `sent` have a number for each severity."""
+    """The alerts of one dedup key that first fired in a month.
+
+    `alerts` and `sent` have a number for each severity, most severe first; `all_alerts` and `all_sent` are their sums,
+    for most reports are about all.
+    """
 
     id = models.BigAutoField(primary_key=True)
     month = models.ForeignKey(CountedMonth, on_delete=models.CASCADE, related_name="noise", db_index=False)
@@ -31,6 +35,8 @@ class MonthlyNoise(models.Model):
     title = models.CharField(max_length=1024)
     alerts = ArrayField(models.PositiveIntegerField())
     sent = ArrayField(models.PositiveBigIntegerField())
+    all_alerts = models.PositiveIntegerField()
+    all_sent = models.PositiveBigIntegerField()
 
     class Meta:
         constraints = [
