@@ -9,7 +9,7 @@ from incidents import signals
 from incidents.models import Incident
 from openalert import sql
 
-from . import maintenance_announcements, upstream
+from . import maintenance_announcements, noise, upstream
 from .enums import AlertStatus
 from .models import Alert
 from .signals import maintenance_windows_changed
@@ -58,9 +58,11 @@ def take_alerts_back(incidents: list[Incident], **kwargs: Any) -> None:
         .filter(~Exists(newer))
         .order_by("integration_id", "dedup_key", "-last_fired_at")
         .distinct("integration_id", "dedup_key")
-        .values_list("pk", flat=True)
+        .values_list("pk", "first_fired_at")
     )
-    Alert.objects.filter(pk__in=list(latest)).update(is_current=True, updated_at=timezone.now())
+    began = dict(latest)
+    noise.forget_months(began.values())
+    Alert.objects.filter(pk__in=list(began)).update(is_current=True, updated_at=timezone.now())
 
 
 def move_alerts(incidents: list[Incident], target: Incident, **kwargs: Any) -> None:

@@ -13,6 +13,8 @@ from django.utils import timezone
 from openalert import sql
 from openalert.ids import uuid7_floor
 
+from . import noise
+
 BATCH = 2_000
 PAUSE_SECONDS = 0.05
 # One call of the task, which does both, ends before the next begins.
@@ -51,7 +53,9 @@ def remove_old(*, days: int, now: datetime | None = None, most_seconds: float = 
     """
     if not days:
         return 0
-    before = uuid7_floor((now or timezone.now()) - timedelta(days=days))
+    oldest_kept = (now or timezone.now()) - timedelta(days=days)
+    noise.forget_before(oldest_kept)
+    before = uuid7_floor(oldest_kept)
     above, total = FIRST, 0
     deadline = time.monotonic() + most_seconds
     while time.monotonic() < deadline:

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from . import flapping, heartbeats, maintenance_announcements, maintenance_series, release, retention
+from . import flapping, heartbeats, maintenance_announcements, maintenance_series, noise, release, retention
 
 
 @shared_task
@@ -41,3 +41,9 @@ def announce_maintenance() -> None:
 def plan_maintenance() -> None:
     """Every hour: make the windows of the weeks ahead for what comes again."""
     maintenance_series.plan()
+
+
+@shared_task
+def count_noise() -> None:
+    """Every hour: count the months that are over, for reports."""
+    noise.count_months(keep_days=settings.ALERT_RETENTION_DAYS)

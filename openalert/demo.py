@@ -15,8 +15,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from alerts.enums import AlertStatus, Grouping, Source
-from alerts.models import KEY_LENGTH, Alert, Integration
+from alerts import heartbeats, maintenance_series
+from alerts.enums import AlertStatus, Grouping, Repeats, Source
+from alerts.models import KEY_LENGTH, Alert, Heartbeat, Integration
 from escalations.enums import RunStatus, TargetKind
 from escalations.models import EscalationPolicy, EscalationRun, EscalationStep, RoutingRule, StepTarget
 from escalations.snapshot import of_policy
@@ -226,7 +227,26 @@ class _Demo:
         self.what_teams_own()
         self.on_call()
         self.escalation()
+        self.what_is_expected()
         self.history()
+
+    def what_is_expected(self) -> None:
+        """Work that comes again, and a backup that is to say that it ran."""
+        databases = self.services["Databases"]
+        sunday = self.now.replace(hour=3, minute=0, second=0, microsecond=0)
+        sunday += timedelta(days=6 - self.now.weekday() or 7)
+        maintenance_series.add_series(
+            team=databases.team,
+            title="Patches for the databases",
+            services=[databases],
+            repeats=Repeats.BIWEEKLY,
+            time_zone=databases.team.time_zone,
+            starts_at=sunday,
+            ends_at=sunday + timedelta(hours=2),
+            by=self.users[CARLA],
+        )
+        backup = Heartbeat(name="Nightly backup", cron="30 2 * * *", grace_minutes=60, severity=Severity.HIGH)
+        heartbeats.add(backup, service=databases)
 
     def people(self) -> None:
         for person in PEOPLE:

@@ -237,6 +237,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
         "options": {"expires": 240},
     },
+    "noise of months that are over": {
+        "task": "alerts.tasks.count_noise",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
     "old timelines": {
         "task": "incidents.tasks.remove_old_entries",
         "schedule": timedelta(hours=6),

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
-from openalert import demo
+from openalert import app_shell, demo
 from openalert.health import pages
 from openalert.health import views as health
 
@@ -13,6 +13,8 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
+    path("manifest.webmanifest", app_shell.manifest, name="manifest"),
+    path("offline/", app_shell.offline_page, name="offline"),
     path("queues/", pages.queue_page, name="queues"),
     path("queues/failures/forget/", pages.forget_failures, name="queues-forget"),
     path("queues/providers/<slug:name>/pause/", pages.pause_provider, name="provider-pause"),

@@ -7,6 +7,7 @@ from .flap import Flap
 from .heartbeat import Heartbeat, HeartbeatPing, HeartbeatWatch
 from .integration import KEY_LENGTH, Integration
 from .maintenance import MaintenanceSeries, MaintenanceWindow
+from .noise import CountedMonth, MonthlyNoise
 from .rule import HeldAlert, IntegrationRule
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Alert",
     "AlertAdditions",
     "Change",
+    "CountedMonth",
     "Flap",
     "Heartbeat",
     "HeartbeatPing",
@@ -23,4 +25,5 @@ __all__ = [
     "IntegrationRule",
     "MaintenanceSeries",
     "MaintenanceWindow",
+    "MonthlyNoise",
 ]

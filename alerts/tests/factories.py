@@ -5,7 +5,7 @@ from datetime import timedelta
 import factory
 from django.utils import timezone
 
-from alerts.enums import AlertStatus
+from alerts.enums import AlertStatus, Repeats
 from alerts.models import (
     Alert,
     Change,
@@ -13,6 +13,7 @@ from alerts.models import (
     HeldAlert,
     Integration,
     IntegrationRule,
+    MaintenanceSeries,
     MaintenanceWindow,
 )
 from incidents.enums import Severity
@@ -101,6 +102,24 @@ class MaintenanceWindowFactory(factory.django.DjangoModelFactory):
     title = factory.Sequence(lambda n: f"Maintenance {n}")
     starts_at = factory.LazyFunction(timezone.now)
     ends_at = factory.LazyAttribute(lambda window: window.starts_at + timedelta(hours=1))
+
+    @factory.post_generation
+    def services(self, create, extracted, **kwargs):
+        self.services.set(extracted or [])
+
+
+class MaintenanceSeriesFactory(factory.django.DjangoModelFactory):
+    """Every week from tomorrow on, for an hour; without its windows."""
+
+    class Meta:
+        model = MaintenanceSeries
+        skip_postgeneration_save = True
+
+    team = factory.SubFactory(TeamFactory)
+    title = factory.Sequence(lambda n: f"Series {n}")
+    repeats = Repeats.WEEKLY
+    starts_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=1))
+    duration = timedelta(hours=1)
 
     @factory.post_generation
     def services(self, create, extracted, **kwargs):

@@ -32,7 +32,7 @@ def found(*services, days=7):
     scope = Scope(
         now - timedelta(days=days), now, ZoneInfo("UTC"), {service.pk: service for service in services}
     )
-    figures, *tables = report_parts.noise(scope)
+    figures, *tables = report_parts.build(scope)
     return [figure.value for figure in figures.figures], {table.name: table.rows for table in tables}
 
 

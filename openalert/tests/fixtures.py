@@ -25,6 +25,17 @@ def stack(transactional_db: None) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture
+def web(transactional_db: None) -> Iterator[Stack]:
+    """Only the web process, for what needs no worker."""
+    stack = Stack()
+    try:
+        stack.start_web()
+        yield stack
+    finally:
+        stack.stop()
+
+
 class QuickArgon2(Argon2PasswordHasher):
     """Cheap to make; what it makes the real hasher can check, for the hash names its own cost."""
 

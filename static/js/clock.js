@@ -18,6 +18,7 @@ export function learn(serverTime, at = Date.now()) {
 export function start() {
   const meta = document.querySelector("meta[name=server-time]");
   const [navigation] = performance.getEntriesByType("navigation");
+  if (document.documentElement.dataset.saved) return;
   if (!meta || !navigation?.transferSize || navigation.type === "back_forward") return;
   learn(meta.content, performance.timeOrigin + navigation.responseStart);
 }

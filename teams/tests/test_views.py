@@ -151,7 +151,7 @@ def test_faulty_overrides_are_told_by_field(pages, cast, new, change, field):
 
 def test_shifts_are_offered_to_those_who_may_be_on_call(pages, schedule):
     path = reverse("schedule", args=[schedule.pk])
-    offers = {who: pages.text(who, path).count("I take it") for who in ("manager", "responder", "observer")}
+    offers = {who: pages.text(who, path).count(">I take it<") for who in ("manager", "responder", "observer")}
     assert offers == {"manager": 2, "responder": 1, "observer": 0}  # one's own shifts need not be taken
 
 

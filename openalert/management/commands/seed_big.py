@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, transaction
 
+from alerts import noise
 from alerts.models import Integration
 from openalert import demo
 from teams.enums import Role
@@ -127,6 +128,7 @@ class Command(BaseCommand):
                 "notifications_notification",
             ):
                 cursor.execute(f"VACUUM ANALYZE {table}")
+        noise.count_months()
         self.stdout.write("")
 
     @transaction.atomic

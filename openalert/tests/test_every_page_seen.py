@@ -1,0 +1,85 @@
+"""Every page in a real browser: WCAG 2.2 AA in light and dark, at home on a phone, and small."""
+
+import pytest
+from django.test import Client
+
+from openalert import demo
+from openalert.tests import axe, every_page
+from openalert.tests.browser import running_browser, sign_in
+from openalert.tests.programs import needs
+
+PHONE, WIDE = {"width": 360, "height": 780}, {"width": 1280, "height": 900}
+LOADED = "document.readyState === 'complete' && !document.querySelector('.htmx-request')"
+UNFOLD = "document.querySelectorAll('details.disclosure').forEach((each) => { each.open = true; })"
+WIDER_THAN_PHONE = """() => {
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return [];
+    const wide = [...document.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > width);
+    return wide.slice(-3).map((each) => `scrolls sideways: ${each.tagName} ${each.className}`);
+}"""
+# What is pressed with a thumb at 3 a.m.
+MAIN_ACTIONS = ".btn-primary, .btn-danger, .action-bar .btn, .nav a, .form-actions .btn"
+SMALL_ACTIONS = """(selector) => [...document.querySelectorAll(selector)].flatMap((each) => {
+    const {width, height} = each.getBoundingClientRect();
+    return each.checkVisibility() && (width < 44 || height < 44)
+        ? [`${Math.round(width)} × ${Math.round(height)} px: ${each.textContent.trim()}`] : [];
+})"""
+# The rest is the same on the same document.
+DIFFERS_BY_WIDTH = [
+    "color-contrast",
+    "label-content-name-mismatch",
+    "scrollable-region-focusable",
+    "target-size",
+]
+LONE_PAGES = ["/accounts/login/", "/no-such-page/"]
+
+
+# Colours change over a moment.
+PAINTED = "Promise.allSettled(document.getAnimations().map((each) => each.finished)).then(() => true)"
+
+
+def paint(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(PAINTED)
+
+
+def look(page, url, path, script):
+    """What is wrong with a page, as lines: on a phone in light, wide in dark."""
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.set_viewport_size(PHONE)
+    page.goto(f"{url}{path}")
+    page.wait_for_function(LOADED)
+    page.evaluate(UNFOLD)
+    # In its whole length: what stays in place at the bottom hides nothing then.
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({**PHONE, "height": max(height, PHONE["height"])})
+    found = axe.violations(page, script)
+    found += page.evaluate(WIDER_THAN_PHONE) + page.evaluate(SMALL_ACTIONS, MAIN_ACTIONS)
+    page.set_viewport_size(WIDE)
+    paint(page, "dark")
+    found += axe.violations(page, script, DIFFERS_BY_WIDTH)
+    return [f"{path} {line}" for line in dict.fromkeys(found)]
+
+
+@pytest.mark.timeout(600)
+@needs("chromium", "node", "npm")
+def test_every_page_can_be_read_and_used_by_everybody(web, monkeypatch, tmp_path, settings):
+    settings.EMAIL_BACKEND = every_page.EMAIL_BACKEND
+    # Playwright's synchronous API runs an event loop in this thread; the ORM is used beside it, not in it.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    script = axe.fetch_script(tmp_path)
+    scene = every_page.Scene.make()
+    client = Client()
+    client.force_login(scene.viewer)
+    pages = every_page.pages(scene, client)
+    assert len(pages) > 40
+    found = []
+    with running_browser() as browser:
+        page = browser.new_page(viewport=PHONE, has_touch=True, is_mobile=True)
+        for path in LONE_PAGES:
+            found += look(page, web.url, path, script)
+        sign_in(page, web.url, demo.CARLA.email, demo.PASSWORD)
+        for each in pages:
+            found += look(page, web.url, each.path, script)
+    assert not found, "\n".join(found)
