@@ -75,8 +75,6 @@ class Scene:
             incident=self.incident,
             contact_method=method,
             status=NotificationStatus.DEAD,
-            due_at=None,
-            wake_at=None,
         )
         self.rule = RuleFactory(integration=integration)
         now = timezone.now()

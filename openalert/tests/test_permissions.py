@@ -22,12 +22,12 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
-from incidents.models.report import ReportSchedule
 from rest_framework_simplejwt.tokens import AccessToken
 
 from alerts.models import Integration
 from escalations.models import EscalationPolicy, RoutingRule
 from incidents.models import Incident, SavedFilter
+from incidents.models.report import ReportSchedule
 from notifications.models import (
     ContactMethod,
     MailboxMessage,
@@ -111,7 +111,8 @@ class Place(NamedTuple):
         actions = getattr(self.pattern.callback, "actions", None)
         known = actions if actions else vars_of(self.view)
         names = self.view.http_method_names
-        return [method for method in METHODS if method.lower() in known and method.lower() in names]
+        found = [method for method in METHODS if method.lower() in known and method.lower() in names]
+        return found or ["GET"]
 
 
 def vars_of(view: Any) -> set[str]:
@@ -149,10 +150,12 @@ def value_of(name: str, place: Place, scene: Scene) -> object:
     if name == "rule_id":
         return scene.rule.pk
     if name in ("object_id", "content_type_id"):
-        model = next(
-            m for m in admin.site._registry if f"admin/{m._meta.app_label}/{m._meta.model_name}/" in address
+        models = (
+            model
+            for model in admin.site._registry
+            if f"admin/{model._meta.app_label}/{model._meta.model_name}/" in address
         )
-        row = scene.rows.get(model)
+        row = scene.rows.get(next(models, None))
         return row.pk if row else "01900000-0000-7000-8000-000000000000"
     if name == "pk" and place.view is not None:
         return scene.rows[place.view.queryset.model].pk
@@ -235,7 +238,9 @@ def walk(scene: Scene) -> Iterator[tuple[tuple[str, ...], list[str]]]:
             body = given.get((method, place.address), {})
             cache.clear()
             found = []
-            for role in ROLES:
+            for role in reversed(ROLES):  # who may most tells whether there is such a method
+                if found == ["405"]:
+                    break
                 options: dict[str, Any] = {"data": body}
                 if place.kind == "api" or method not in ("GET", "POST"):
                     options = {"data": body if method != "GET" else {}, "content_type": "application/json"}
@@ -244,10 +249,10 @@ def walk(scene: Scene) -> Iterator[tuple[tuple[str, ...], list[str]]]:
                 with transaction.atomic():
                     response = getattr(clients[role], method.lower())(path, **options)
                     transaction.set_rollback(True)
-                assert response.status_code in (503,) or response.status_code < 500, (role, method, path)
                 found.append(status_of(response))
-            if set(found) == {"405"}:
+            if found == ["405"]:
                 continue
+            found.reverse()
             if place.address in OF_THE_MOMENT:
                 found = ["any"] * len(ROLES)
             yield (place.kind, method, place.address), found
@@ -263,6 +268,8 @@ def compare(kinds: set[str], found: dict[tuple[str, ...], list[str]]) -> None:
             writer.writerows([HEAD, *([*row, *told] for row, told in sorted(rows.items()))])
     known = {row: told for row, told in rows.items() if row[0] in kinds}
     print(f"permissions: {len(found)} rows × {len(ROLES)} roles = {len(found) * len(ROLES)} answers")
+    broken = {row: told for row, told in found.items() if "500" in told}
+    assert broken == {}, "they failed"
     differ = {row: (known.get(row), found.get(row)) for row in known.keys() | found.keys()}
     assert {row: pair for row, pair in differ.items() if pair[0] != pair[1]} == {}, "in the table, and found"
 
