@@ -60,6 +60,9 @@ class Scene:
             name="Payments", managers=[manager], responders=[responder, self.other], observers=[observer]
         )
         self.other_team = TeamFactory(name="Search", managers=[self.people["outsider"]])
+        # Of another team of theirs: whom a manager may take into this one.
+        self.newcomer = UserFactory(name="Newcomer")
+        TeamFactory(name="Everybody", observers=[observer, responder, manager, self.newcomer])
         self.service = service = ServiceFactory(team=team, name="Checkout")
         self.upstream = ServiceFactory(team=team, name="Database")
         self.third = ServiceFactory(team=team, name="Disks")
