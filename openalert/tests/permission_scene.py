@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils import timezone
 
+from alerts.enums import Source
 from alerts.tests.factories import (
     AlertFactory,
     ChangeFactory,
@@ -68,7 +69,7 @@ class Scene:
         self.third = ServiceFactory(team=team, name="Disks")
         self.incident = IncidentFactory(service=service)
         self.second_incident = IncidentFactory(service=service)
-        integration = IntegrationFactory(service=service)
+        integration = IntegrationFactory(service=service, source=Source.GENERIC)
         schedule = ScheduleFactory(team=team, on_call=[responder, self.other])
         policy = PolicyFactory(team=team, levels=[[responder]])
         webhook = WebhookFactory(team=team)
