@@ -26,7 +26,7 @@ class Grant:
 
 
 def grant_of(user: "User | AnonymousUser") -> Grant | None:
-    """Set by whoever let a team's token in; None for people."""
+    """None for people."""
     return getattr(user, "grant", None)
 
 

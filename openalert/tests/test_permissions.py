@@ -162,7 +162,8 @@ def value_of(name: str, place: Place, scene: Scene) -> object:
     if name == "pk":
         begins = max((known for known in ROWS if address.startswith(known)), key=len)
         return scene.rows[ROWS[begins]].pk
-    return {"slug": "incidents", "name": "email"}.get(name, "nothing")
+    table = "by-severity" if address.endswith(".csv") else "email"
+    return {"slug": "incidents", "name": table}.get(name, "nothing")
 
 
 def bodies(scene: Scene) -> dict[tuple[str, str], dict[str, Any]]:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from openalert.base import BaseModel
 from teams.enums import Role
-from teams.standing import grant_of, sees_everything
+from teams.standing import Grant, grant_of, sees_everything
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -75,6 +75,8 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     # Whom the timeline names for what a team's API token does. Nobody signs in as it, nor pages it.
     is_service_account = models.BooleanField(default=False, db_default=False, editable=False)
     sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)  # from everywhere
+
+    grant: Grant | None = None  # what a team's API token may do, set when it is let in
 
     objects = UserManager()
 
