@@ -26,6 +26,7 @@ class ApiTokenForm(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in scopes.ALL],
+        widget=forms.SelectMultiple(attrs={"size": 9}),
         help_text="read, write (answer incidents, daily work) and admin (change what is set up) hold each other; "
         "the others are for one area. It never may more than whom it acts for.",
     )
