@@ -160,7 +160,8 @@ def value_of(name: str, place: Place, scene: Scene) -> object:
     if name == "pk" and place.view is not None:
         return scene.rows[place.view.queryset.model].pk
     if name == "pk":
-        begins = max((known for known in ROWS if address.startswith(known)), key=len)
+        begins = max((known for known in ROWS if address.startswith(known)), key=len, default="")
+        assert begins, f"say in ROWS which row the id in {address} names"
         return scene.rows[ROWS[begins]].pk
     table = "by-severity" if address.endswith(".csv") else "email"
     return {"slug": "incidents", "name": table}.get(name, "nothing")
