@@ -1,7 +1,7 @@
 """An integration's page: whether its alerts come in, what came in last, and how it is set up."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openalert.answers import refused
-from openalert.exceptions import PermissionMissing
+from openalert.exceptions import OpenAlertError, PermissionMissing
 from teams.access import can_manage, require_manage
 
 from . import integrations, samples
@@ -145,9 +145,31 @@ def rotate_key(request: HttpRequest, pk: UUID) -> HttpResponse:
     except PermissionMissing as failure:
         return refused(request, failure, to=reverse("integration", args=[pk]))
     if request.method == "POST":
-        return show_key(request, integration, integrations.rotate_key(pk))
+        given = request.POST.get("overlap", "0")
+        hours = next((hours for hours in integrations.OVERLAPS if str(hours) == given), None)
+        if hours is None:
+            wrong = OpenAlertError("Choose how long the old key works on.", field="overlap")
+            return refused(request, wrong, to=reverse("integration", args=[pk]))
+        key = integrations.rotate_key(pk, overlap=timedelta(hours=hours))
+        integration.refresh_from_db(fields=integrations.KEY_FIELDS)
+        return show_key(request, integration, key)
     template = "alerts/_integration_rotate.html" if request.htmx else "alerts/integration_rotate.html"
-    return render(request, template, {"integration": integration})
+    return render(request, template, {"integration": integration, "overlaps": integrations.OVERLAPS})
+
+
+@login_required
+@require_POST
+def end_old_key(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Everybody sends with the new key already, or the old one leaked."""
+    integration = integration_to_see(request, pk)
+    to = reverse("integration", args=[pk])
+    try:
+        require_manage(request.user, integration.service.team)
+    except PermissionMissing as failure:
+        return refused(request, failure, to=to)
+    integrations.end_old_key(pk)
+    messages.success(request, "The old key is void")
+    return redirect(to)
 
 
 @login_required
@@ -201,5 +223,6 @@ urlpatterns = [
     path("services/integrations/<uuid:pk>/edit/", edit_integration, name="integration-edit"),
     path("services/integrations/<uuid:pk>/switch/", switch_integration, name="integration-switch"),
     path("services/integrations/<uuid:pk>/key/", rotate_key, name="integration-key"),
+    path("services/integrations/<uuid:pk>/old-key/end/", end_old_key, name="integration-old-key-end"),
     path("services/integrations/<uuid:pk>/delete/", delete_integration, name="integration-delete"),
 ]

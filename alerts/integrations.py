@@ -1,5 +1,6 @@
 """Integrations are made, changed, given new keys, and removed."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,14 @@ from openalert import sql
 from . import samples
 from .models import Integration
 
+KEY_FIELDS = ("key_hash", "key_hint", "key_rotated_at", "old_key_hash", "old_key_hint", "old_key_until")
+# How long an old key may work on after a rotation, in hours.
+OVERLAPS = {
+    0: "is void at once",
+    1: "works for another hour",
+    24: "works for another day",
+    168: "works for another week",
+}
 # In the order in which intake and the incidents' transitions lock them. There may be very many, which the ORM would
 # load one and all.
 REMOVE_ALERTS = """
@@ -48,13 +57,31 @@ def change_integration(
 
 
 @transaction.atomic
-def rotate_key(integration_id: UUID) -> str:
-    """Give it a new key and return it, the only time it can be seen. The old one is void at once."""
+def rotate_key(integration_id: UUID, *, overlap: timedelta = timedelta(0)) -> str:
+    """Give it a new key and return it, the only time it can be seen.
+
+    The old one works on for the `overlap`, without one it is void at once; the one before that is void in any case.
+    """
     integration = Integration.objects.select_for_update().get(pk=integration_id)
+    now = timezone.now()
+    if overlap:
+        integration.old_key_hash, integration.old_key_hint = integration.key_hash, integration.key_hint
+        integration.old_key_until = now + overlap
+    else:
+        integration.forget_old_key()
     key = integration.set_key()
-    integration.key_rotated_at = timezone.now()
-    integration.save(update_fields=["key_hash", "key_hint", "key_rotated_at", "updated_at"])
+    integration.key_rotated_at = now
+    integration.save(update_fields=[*KEY_FIELDS, "updated_at"])
     return key
+
+
+@transaction.atomic
+def end_old_key(integration_id: UUID) -> None:
+    """The key before the last rotation is void from now on. Doing it again changes nothing."""
+    integration = Integration.objects.select_for_update().get(pk=integration_id)
+    if integration.old_key_hash is not None:
+        integration.forget_old_key()
+        integration.save(update_fields=[*KEY_FIELDS, "updated_at"])
 
 
 @transaction.atomic

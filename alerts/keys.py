@@ -8,7 +8,9 @@ deleted is heeded by the very next alert, whoever changed it and however.
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
+from django.utils import timezone
 
 from openalert import sql
 
@@ -40,20 +42,25 @@ def authenticate(key: str, source: str | None = None) -> Integration:
     The key is looked up by its hash, so the time it takes tells nothing about the keys that exist. Raises
     UnknownKey, IntegrationDisabled, WrongSource.
     """
+    hashed = Integration.hash_key(key)
     integration = (
         Integration.objects.select_related("service__team")
         .annotate(stamp=RawSQL(STAMP, []))  # noqa: S611
-        .filter(key_hash=Integration.hash_key(key))
+        .filter(Q(key_hash=hashed) | Q(old_key_hash=hashed, old_key_until__gt=timezone.now()))
         .first()
     )
     if integration is None:
         raise UnknownKey
+    if integration.key_hash != hashed:
+        integration.key_ends_at = integration.old_key_until
     check(integration, source)
     return integration
 
 
 def check(integration: Integration, source: str | None) -> None:
-    """Raises IntegrationDisabled, WrongSource."""
+    """Raises UnknownKey when it was looked up by an old key that has ended since, IntegrationDisabled, WrongSource."""
+    if integration.key_ends_at is not None and timezone.now() >= integration.key_ends_at:
+        raise UnknownKey
     if not integration.is_enabled:
         raise IntegrationDisabled
     if source is not None and integration.source != source:

@@ -104,7 +104,7 @@ def _form(request: HttpRequest, policy: EscalationPolicy, *, to: str) -> HttpRes
         return refused(request, failure, to=to)
     known = None if policy._state.adding else policy
     groups = choices_for(policy.team, known)
-    status, form = 200, PolicyForm(request.POST or None, instance=policy)
+    status, form = 200, PolicyForm(request.POST if request.method == "POST" else None, instance=policy)
     if request.method == "GET":
         steps = forms_for(steps_of(known), groups, is_bound=False)
     elif wish := request.POST.get("do"):

@@ -10,8 +10,8 @@ from django.contrib.auth.models import AnonymousUser
 from incidents.enums import SEVERITIES, Severity
 from incidents.models import Incident
 from openalert.words import delay_in_words
-from teams.enums import Role
-from teams.models import Membership, Service, Team, User
+from teams.access import teams_to_manage
+from teams.models import Service, Team, User
 
 from .ahead import Ahead
 from .models import EscalationPolicy, StepTarget
@@ -125,7 +125,5 @@ def steps_now(policy: EscalationPolicy, *, at: datetime) -> list[PlannedStep]:
 def managed_by(user: User | AnonymousUser, teams: Iterable[Team]) -> set[UUID]:
     """The ids of those of the teams that the person manages."""
     teams = list(teams)
-    if user.is_superuser:
-        return {team.pk for team in teams}
-    memberships = Membership.objects.filter(user=user, team__in=teams, role=Role.MANAGER)
-    return set(memberships.values_list("team_id", flat=True))
+    of_theirs = teams_to_manage(user).filter(pk__in=[team.pk for team in teams])
+    return set(of_theirs.values_list("pk", flat=True))

@@ -206,7 +206,7 @@ class LiveConsumer(AsyncConsumer):
         if admitted is None or admitted.person.id != self.socket.person.id:
             self.socket.push(error("bad_token", "The token is not valid, or is somebody else's."))
             return
-        self.socket.session, self.socket.expires_at = "", admitted.expires_at
+        self.socket.session, self.socket.expires_at = admitted.session, admitted.expires_at
         self.watch_token()
         self.socket.say(type="authenticated", expires_in=max(0, round(admitted.expires_at - time.time())))
 

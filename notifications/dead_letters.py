@@ -11,9 +11,10 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from teams.access import teams_to_respond_for
+from teams.access import may_administer, teams_to_respond_for
 from teams.enums import Role
 from teams.models import User
+from teams.standing import sees_everything
 
 from . import accounts, notices
 from .enums import Channel, NotificationStatus, Purpose
@@ -32,9 +33,14 @@ def dead_letters() -> QuerySet[Notification]:
 
 
 def visible_to(user: User) -> QuerySet[Notification]:
-    """The dead letters that `user` may see, send again and put away.
+    """The dead letters that `user` may see: all of them for operators and auditors, otherwise those that are theirs."""
+    return dead_letters() if may_look_after(user) else answerable_by(user)
 
-    All of them for superusers and the responders of operations teams; otherwise those about incidents of the teams
+
+def answerable_by(user: User) -> QuerySet[Notification]:
+    """The dead letters that `user` may send again and put away.
+
+    All of them for administrators and the responders of operations teams; otherwise those about incidents of the teams
     that `user` responds for.
     """
     if is_operator(user):
@@ -44,12 +50,14 @@ def visible_to(user: User) -> QuerySet[Notification]:
 
 def is_operator(user: User) -> bool:
     """Whether `user` looks after the installation."""
-    if not user.is_active:
-        return False
-    teams = OperationsTeam.objects.filter(
-        team__memberships__user=user, team__memberships__role__in=RESPONDING
-    )
-    return user.is_superuser or teams.exists()
+    if may_administer(user):
+        return True
+    return OperationsTeam.objects.filter(team__in=teams_to_respond_for(user)).exists()
+
+
+def may_look_after(user: User) -> bool:
+    """Whether `user` may see how the installation fares: operators, and those who see everything."""
+    return sees_everything(user) or is_operator(user)
 
 
 def operators() -> QuerySet[User]:
@@ -98,7 +106,7 @@ def _to_be_told(letter: Notification) -> Iterator[QuerySet[User]]:
 
 @transaction.atomic
 def replay(ids: Iterable[UUID], *, by: User) -> int:
-    """Send dead letters that `by` may see again, each with all its attempts anew. Returns how many.
+    """Send dead letters that `by` may answer for again, each with all its attempts anew. Returns how many.
 
     They go to the contact method's address of today. Those that are no dead letters (any more) are left alone, so
     repeating it is harmless. A page that nobody needs any more is dropped instead, as any other.
@@ -118,7 +126,7 @@ def replay(ids: Iterable[UUID], *, by: User) -> int:
 
 @transaction.atomic
 def discard(ids: Iterable[UUID], *, by: User) -> int:
-    """Put dead letters that `by` may see away; their rows are kept. Returns how many. Repeating it is harmless."""
+    """Put dead letters that `by` may answer for away; their rows are kept. Returns how many. Repeating it is harmless."""
     now = timezone.now()
     letters = _locked(ids, by)
     for letter in letters:
@@ -129,7 +137,7 @@ def discard(ids: Iterable[UUID], *, by: User) -> int:
 
 def _locked(ids: Iterable[UUID], by: User) -> list[Notification]:
     return list(
-        visible_to(by)
+        answerable_by(by)
         .filter(pk__in=list(ids))
         .select_related("contact_method")
         .select_for_update(of=("self",))

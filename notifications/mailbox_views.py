@@ -11,6 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from teams.access import may_administer
+
 from . import queries
 from .mailbox import is_in_use
 
@@ -32,11 +34,11 @@ def only_when_in_use(view: Callable[..., HttpResponse]) -> Callable[..., HttpRes
 @require_GET
 @only_when_in_use
 def mailbox(request: HttpRequest) -> HttpResponse:
-    """The person's mails, newest first; staff see everybody's and may ask for one `recipient`'s."""
+    """The person's mails, newest first; administrators see everybody's and may ask for one `recipient`'s."""
     mails = queries.mails_visible_to(request.user)
     recipients: list[str] = []
     wanted = ""
-    if request.user.is_staff:
+    if may_administer(request.user):
         names = mails.order_by("recipient").values_list("recipient", flat=True).distinct()
         recipients = list(names[:MOST_RECIPIENTS])
         wanted = request.GET.get("recipient", "")

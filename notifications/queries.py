@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
 from incidents.enums import Urgency
+from teams.access import may_administer
 from teams.models import User
 
 from . import contacts
@@ -90,9 +91,9 @@ def unseen_pages(user: User) -> QuerySet[Notification]:
 
 
 def mails_visible_to(user: User) -> QuerySet[MailboxMessage]:
-    """The mails to a person's own addresses, newest first; all of them for staff."""
+    """The mails to a person's own addresses, newest first; all of them for administrators."""
     mails = MailboxMessage.objects.order_by("-created_at", "-pk")
-    if user.is_staff:
+    if may_administer(user):
         return mails
     addresses = ContactMethod.objects.filter(user=user, channel=Channel.EMAIL).values_list(
         "address", flat=True

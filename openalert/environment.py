@@ -128,6 +128,7 @@ class Environment:
     timeline_retention_days: int
     page_retention_days: int
     intake_alerts_per_minute: int
+    api_requests_per_minute: int
     worker_concurrency: int
     provider_limit_per_minute: int
     provider_limits: dict[str, int]
@@ -248,6 +249,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "timeline_retention_days": reader.integer("TIMELINE_RETENTION_DAYS", 0, lowest=0),
         "page_retention_days": reader.integer("PAGE_RETENTION_DAYS", 0, lowest=0),
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
+        "api_requests_per_minute": reader.integer("API_REQUESTS_PER_MINUTE", 1200, lowest=1),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "provider_limit_per_minute": reader.integer("PROVIDER_LIMIT_PER_MINUTE", 100, lowest=0),
         "provider_limits": reader.read("PROVIDER_LIMITS", check_limits, LIMITS_WANTED) or {},

@@ -320,13 +320,15 @@ ALERT_RETENTION_DAYS = environment.alert_retention_days
 TIMELINE_RETENTION_DAYS = environment.timeline_retention_days
 PAGE_RETENTION_DAYS = environment.page_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
+API_REQUESTS_PER_MINUTE = environment.api_requests_per_minute
 PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute
 PROVIDER_LIMITS = environment.provider_limits
 BUNDLE_ABOVE_PER_MINUTE = environment.bundle_above_per_minute
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "teams.api.authentication.ApiTokenAuthentication",
+        "teams.api.authentication.AccessTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -339,7 +341,10 @@ REST_FRAMEWORK = {
         "openalert.rest.filters.OrderingFilter",
     ],
     "DEFAULT_PAGINATION_CLASS": "openalert.rest.pagination.CursorPagination",
-    "DEFAULT_THROTTLE_CLASSES": ["openalert.rest.throttling.ScopedRateThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": [
+        "openalert.rest.throttling.ScopedRateThrottle",
+        "openalert.rest.throttling.CallerThrottle",
+    ],
     "DEFAULT_THROTTLE_RATES": {"sign_in": "30/min", "test_page": "10/min"},
     "DEFAULT_SCHEMA_CLASS": "openalert.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
@@ -412,6 +417,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "filter": True},
     "TAGS": [
         {"name": "auth", "description": "Tokens."},
+        {"name": "api-tokens", "description": "What programs sign in with."},
         {"name": "me", "description": "The person who asks."},
         {"name": "incidents", "description": "What responders acknowledge and resolve."},
         {"name": "alerts", "description": "What monitoring systems sent."},

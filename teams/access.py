@@ -1,4 +1,7 @@
-"""Who may do what. Seeing is decided by the QuerySets' `visible_to`; doing, here."""
+"""Who may do what. Seeing is decided by the QuerySets' `visible_to`, which all ask `Team.objects.visible_to`; doing, here.
+
+Roles of the installation, and tokens that act for a team, are in `standing`.
+"""
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
@@ -7,13 +10,16 @@ from openalert.exceptions import PermissionMissing
 
 from .enums import Role
 from .models import Membership, Team, User
+from .standing import grant_of, is_admin
 
 
 def has_role(user: User | AnonymousUser, team: Team, *roles: Role) -> bool:
-    """Whether `user` has one of `roles` in `team`; superusers have all, inactive people none."""
+    """Whether `user` has one of `roles` in `team`; administrators have all, inactive people none."""
     if not user.is_authenticated or not user.is_active:
         return False
-    return user.is_superuser or Membership.objects.filter(user=user, team=team, role__in=roles).exists()
+    if grant := grant_of(user):
+        return grant.team_id == team.pk and grant.role in roles
+    return is_admin(user) or Membership.objects.filter(user=user, team=team, role__in=roles).exists()
 
 
 def can_respond(user: User | AnonymousUser, team: Team) -> bool:
@@ -34,7 +40,9 @@ def teams_to_manage(user: User | AnonymousUser) -> QuerySet[Team]:
 def _teams_as(user: User | AnonymousUser, *roles: Role) -> QuerySet[Team]:
     if not user.is_authenticated or not user.is_active:
         return Team.objects.none()
-    if user.is_superuser:
+    if grant := grant_of(user):
+        return Team.objects.filter(pk=grant.team_id) if grant.role in roles else Team.objects.none()
+    if is_admin(user):
         return Team.objects.all()
     return Team.objects.filter(memberships__user=user, memberships__role__in=roles)
 
@@ -54,3 +62,14 @@ def require_manage(user: User | AnonymousUser, team: Team) -> None:
     """Raises PermissionMissing unless `user` may change what the team owns."""
     if not can_manage(user, team):
         raise PermissionMissing(f"Only managers of {team} may do this.")
+
+
+def may_administer(user: User | AnonymousUser) -> bool:
+    """May create and remove teams, and change what belongs to no team."""
+    return is_admin(user)
+
+
+def require_administer(user: User | AnonymousUser) -> None:
+    """Raises PermissionMissing unless `user` is an administrator of the installation."""
+    if not may_administer(user):
+        raise PermissionMissing("Only administrators may do this.")

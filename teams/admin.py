@@ -68,7 +68,7 @@ class UserAdmin(DjangoUserAdmin):
         "last_login",
     )
     list_display_links = ("name", "email")
-    list_filter = ("is_active", "is_staff", "is_superuser", "teams")
+    list_filter = ("is_active", "is_staff", "is_superuser", "is_auditor", "teams")
     search_fields = ("name", "email", "phone", "job_title")
     readonly_fields = ("last_login", "created_at", "updated_at")
     filter_horizontal = ("user_permissions",)
@@ -76,7 +76,7 @@ class UserAdmin(DjangoUserAdmin):
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         ("Person", {"fields": ("name", "job_title", "phone", "time_zone")}),
-        ("Access", {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
+        ("Access", {"fields": ("is_active", "is_auditor", "is_staff", "is_superuser", "user_permissions")}),
         ("Record", {"fields": ("last_login", "created_at", "updated_at")}),
     )
     add_fieldsets = (

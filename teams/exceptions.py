@@ -104,3 +104,41 @@ class NotYours(OpenAlertError):
 class SpanTooLong(OpenAlertError):
     code = "span_too_long"
     detail = "At most 92 days at once."
+
+
+class InvalidToken(OpenAlertError):
+    """Unknown, over, revoked, or of somebody who may not sign in."""
+
+    code = "token_not_valid"
+    detail = "This token is not valid."
+    status = 401
+
+
+class ScopeMissing(OpenAlertError):
+    """An API token is used for what it was not made for."""
+
+    code = "scope_missing"
+    detail = "This token's scopes do not allow this."
+    status = 403
+
+
+class UnknownScope(OpenAlertError):
+    code = "unknown_scope"
+    detail = "Choose at least one scope, of those that there are."
+
+    def __init__(self) -> None:
+        super().__init__(field="scopes")
+
+
+class EndsInThePast(OpenAlertError):
+    code = "ends_in_the_past"
+    detail = "It must end in the future."
+
+    def __init__(self) -> None:
+        super().__init__(field="expires_at")
+
+
+class TooManyTokens(OpenAlertError):
+    code = "too_many_tokens"
+    detail = "There are fifty tokens already: revoke some first."
+    status = 409

@@ -29,6 +29,7 @@ from .models import (
     User,
     grouped,
 )
+from .standing import sees_everything
 
 LOOKBACK = timedelta(days=1)
 # What nobody asks of the people on call.
@@ -128,11 +129,11 @@ def _places(schedule_ids: RawSQL, start: datetime) -> dict[UUID, tuple[list[int]
 
 
 def people_visible_to(user: User | AnonymousUser) -> QuerySet[User]:
-    """The asker and everybody who shares a team with them; everybody for a superuser, none for nobody."""
+    """The asker and everybody who shares a team with them; everybody for those who see everything, none for nobody."""
     if not user.is_authenticated:
         return User.objects.none()
-    if user.is_superuser:
-        return User.objects.all()
+    if sees_everything(user):
+        return User.objects.filter(is_service_account=False)
     shared = Membership.objects.filter(user=OuterRef("pk"), team__in=Team.objects.visible_to(user))
     return User.objects.filter(Q(pk=user.pk) | Exists(shared))
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import dependency_views, duty_views, schedule_views, views
+from . import dependency_views, duty_views, schedule_views, token_views, views
 
 urlpatterns = [
     path("services/<uuid:pk>/", views.service_page, name="service"),
@@ -31,5 +31,8 @@ urlpatterns = [
     path("schedules/<uuid:pk>/overrides/new/", views.add_override, name="override-new"),
     path("overrides/<uuid:pk>/remove/", views.remove_override, name="override-remove"),
     path("me/profile/", views.profile, name="profile"),
+    path("me/tokens/", token_views.token_page, name="api-tokens"),
+    path("me/tokens/<uuid:pk>/revoke/", token_views.revoke_token, name="api-token-revoke"),
+    path("me/sign-out-everywhere/", token_views.sign_out_everywhere, name="sign-out-everywhere"),
     path("accounts/password/", views.PasswordView.as_view(), name="password"),
 ]

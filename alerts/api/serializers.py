@@ -80,10 +80,10 @@ class IntegrationSerializer(ModelSerializer):
     class Meta:
         model = Integration
         fields = [
-            "id", "service", "name", "source", "is_enabled", "key_hint", "grouping", "grouping_labels",
+            "id", "service", "name", "source", "is_enabled", "key_hint", "old_key_until", "grouping", "grouping_labels",
             "grouping_window_minutes", "fields", "email", "created_at", "updated_at",
         ]  # fmt: skip
-        read_only_fields = ["key_hint"]
+        read_only_fields = ["key_hint", "old_key_until"]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = {name: attrs.pop(name) for name in SETTINGS if name in attrs}
@@ -101,6 +101,12 @@ class IntegrationSerializer(ModelSerializer):
 
     def update(self, instance: Integration, validated_data: dict[str, Any]) -> Integration:
         return integrations.change_integration(instance.pk, **validated_data)
+
+
+class RotationSerializer(serializers.Serializer):
+    overlap_hours = serializers.IntegerField(
+        default=0, min_value=0, max_value=720, help_text="How long the old key works on."
+    )
 
 
 class IntegrationWithKeySerializer(IntegrationSerializer):

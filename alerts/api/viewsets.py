@@ -1,5 +1,8 @@
+from datetime import timedelta
+
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -31,15 +34,26 @@ class IntegrationViewSet(TeamOwnedViewSet):
         shows_key = self.action in ("create", "rotate_key")
         return serializers.IntegrationWithKeySerializer if shows_key else self.serializer_class
 
-    @extend_schema(request=None, responses=serializers.IntegrationWithKeySerializer)
+    @extend_schema(request=serializers.RotationSerializer, responses=serializers.IntegrationWithKeySerializer)
     @action(detail=True, methods=["post"], url_path="rotate-key")
     def rotate_key(self, request: Request, **kwargs: str) -> Response:
-        """Give it a new key, shown only in this answer. The old one is void at once."""
+        """Give it a new key, shown only in this answer. The old one works on for `overlap_hours`, at once void by default."""
         integration = self.get_object()
-        key = integrations.rotate_key(integration.pk)
-        integration.refresh_from_db(fields=["key_hash", "key_hint", "updated_at"])
+        wanted = serializers.RotationSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        key = integrations.rotate_key(
+            integration.pk, overlap=timedelta(hours=wanted.validated_data["overlap_hours"])
+        )
+        integration.refresh_from_db(fields=[*integrations.KEY_FIELDS, "updated_at"])
         integration.plain_key = key
         return Response(self.get_serializer(integration).data)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"], url_path="end-old-key")
+    def end_old_key(self, request: Request, **kwargs: str) -> Response:
+        """The key before the last rotation is void from now on."""
+        integrations.end_old_key(self.get_object().pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     def perform_destroy(self, instance: Integration) -> None:
         integrations.delete_integration(instance.pk)

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
@@ -11,6 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 from alerts.enums import Grouping, Source
 from openalert.base import BaseModel
@@ -53,6 +54,10 @@ class Integration(BaseModel):
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     key_hint = models.CharField("key ends in", max_length=8, editable=False)
     key_rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The key before that, which opens it too until then.
+    old_key_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
+    old_key_hint = models.CharField(max_length=8, blank=True, default="", db_default="", editable=False)
+    old_key_until = models.DateTimeField(null=True, blank=True, editable=False)
     grouping = models.CharField(max_length=16, choices=Grouping, default=Grouping.NAME)
     grouping_labels = ArrayField(
         models.CharField(max_length=128),
@@ -68,6 +73,7 @@ class Integration(BaseModel):
 
     # What the row was when its key was looked up (alerts.keys); "" when it was loaded otherwise.
     stamp = ""
+    key_ends_at: "datetime | None" = None  # of the key that it was looked up by, if that is the old one
     reader: "Reader | None" = None  # of its format, made when it is first used
     rules_in_force: "Rules | None" = None  # see alerts.triage.rules_of
 
@@ -105,6 +111,15 @@ class Integration(BaseModel):
     @staticmethod
     def hash_key(key: str) -> str:
         return hashlib.sha256(key.encode()).hexdigest()
+
+    @property
+    def has_old_key(self) -> bool:
+        """Whether the key before the last rotation still opens it."""
+        return self.old_key_until is not None and timezone.now() < self.old_key_until
+
+    def forget_old_key(self) -> None:
+        """Does not save."""
+        self.old_key_hash, self.old_key_hint, self.old_key_until = None, "", None
 
     def set_key(self, key: str | None = None) -> str:
         """Give it a new key and return it: the only time it can be seen. Does not save."""

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ from django.db import DataError, OperationalError
 
 from alerts import addresses, bodies, door, samples, store
 from alerts.enums import Source
-from alerts.integrations import rotate_key
+from alerts.integrations import end_old_key, rotate_key
 from alerts.models import Alert
 from alerts.tests.factories import IntegrationFactory
 from incidents.models import Incident
@@ -278,6 +279,33 @@ def test_key_that_was_rotated_is_void_at_once(integration):
     old, new = integration.key, rotate_key(integration.pk)
     assert post(old, {"title": "x", "external_id": "x"}).status_code == 401
     assert post(new, {"title": "x", "external_id": "x"}).status_code == 202
+
+
+def test_an_old_key_works_on_for_as_long_as_was_chosen(integration, clock):
+    alert = {"title": "x", "external_id": "x"}
+    old = integration.key
+    assert post(old, alert).status_code == 202
+    new = rotate_key(integration.pk, overlap=timedelta(hours=1))
+    clock.advance(minutes=59)
+    assert [post(key, alert).status_code for key in (old, new)] == [202, 202]
+    assert Alert.objects.get().count == 3
+    clock.advance(minutes=1)
+    # The process remembers the key still.
+    assert [post(key, alert).status_code for key in (old, new)] == [401, 202]
+
+
+def test_an_old_key_is_ended_and_the_one_before_it_is_void(integration, clock):
+    first = integration.key
+    second = rotate_key(integration.pk, overlap=timedelta(hours=1))
+    third = rotate_key(integration.pk, overlap=timedelta(hours=1))
+    told = [post(key, {"title": "x", "external_id": "x"}).status_code for key in (first, second, third)]
+    assert told == [401, 202, 202]
+    end_old_key(integration.pk)
+    end_old_key(integration.pk)
+    assert [post(key, {"title": "x", "external_id": "x"}).status_code for key in (second, third)] == [
+        401,
+        202,
+    ]
 
 
 def test_integration_that_was_removed_takes_nothing_more(integration):

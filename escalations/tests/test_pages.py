@@ -172,6 +172,7 @@ def test_steps_are_added_moved_and_removed_before_anything_is_saved(cast, pages,
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (lambda cast: {}, "without one, nobody is paged"),
         (lambda cast: given(), "without one, nobody is paged"),
         (lambda cast: given(([], 5, 0)), "Say whom to page."),
         (lambda cast: given(([f"user:{cast.outsider.pk}"], 5, 0)), "is not one of the available choices"),

@@ -12,21 +12,28 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 
 from incidents.models import Incident
 from openalert import sql
+from teams import api_tokens, scopes
+from teams.api.authentication import AccessTokenAuthentication
+from teams.exceptions import InvalidToken
 from teams.models import Service, Team, User
 
 PERSON = """
-SELECT u.id::text, u.name, u.email, u.is_superuser, u.password, t.teams, hashtextextended(
-    jsonb_build_array(u.name, u.email, u.is_superuser, u.password, t.teams)::text, 0) AS stamp
+SELECT u.id::text, u.name, u.email, s.sees_all, s.credentials, t.teams, hashtextextended(
+    jsonb_build_array(u.name, u.email, s.sees_all, s.credentials, t.teams)::text, 0) AS stamp
 FROM teams_user u CROSS JOIN LATERAL (
+    SELECT u.is_superuser OR u.is_auditor AS sees_all, u.password || '.' || u.sign_outs AS credentials
+) AS s CROSS JOIN LATERAL (
     SELECT ARRAY(
-        SELECT m.team_id::text FROM teams_membership m WHERE m.user_id = u.id AND NOT u.is_superuser
+        SELECT m.team_id::text FROM teams_membership m WHERE m.user_id = u.id AND NOT s.sees_all
         UNION ALL
-        SELECT id::text FROM teams_team WHERE u.is_superuser
+        SELECT k.team_id::text FROM teams_apitoken k
+        WHERE k.user_id = u.id AND k.team_id IS NOT NULL AND NOT s.sees_all
+        UNION ALL
+        SELECT id::text FROM teams_team WHERE s.sees_all
         ORDER BY 1
     ) AS teams
 ) AS t
@@ -42,6 +49,11 @@ WHERE p.stamp IS DISTINCT FROM k.stamp
 ENDED = """
 SELECT k.key FROM unnest(%s::text[]) AS k(key)
 WHERE NOT EXISTS (SELECT FROM django_session s WHERE s.session_key = k.key AND s.expire_date > %s)
+AND NOT EXISTS (
+    SELECT FROM teams_apitoken t
+    WHERE t.id = CASE WHEN k.key LIKE 'token:%%' THEN substr(k.key, 7)::uuid END
+    AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > %s)
+)
 """
 MOVED = """
 SELECT 'incident:' || k.id, s.team_id::text FROM unnest(%s::uuid[], %s::uuid[]) AS k(id, team)
@@ -61,20 +73,22 @@ class Person:
     id: str
     name: str
     initials: str
-    is_superuser: bool
-    password: int  # a hash of what is stored; another password ends sessions and tokens
+    sees_all: bool  # administrators and auditors
+    password: (
+        int  # a hash of it and of how often they signed out everywhere: a change ends sessions and tokens
+    )
     teams: frozenset[str]
     stamp: int  # a hash of all of that, as the database makes it
 
     def may_hear(self, team: str) -> bool:
-        return self.is_superuser or team in self.teams
+        return self.sees_all or team in self.teams
 
 
 @dataclass(frozen=True)
 class Admitted:
     person: Person
-    session: str = ""
-    expires_at: float = 0.0  # Unix time; 0 for a session
+    session: str = ""  # or `token:` and the id of an API token
+    expires_at: float = 0.0  # Unix time; 0 for what has no end that is known, like a session
 
 
 @dataclass(frozen=True)
@@ -108,8 +122,20 @@ def admit_by_session(key: str) -> Admitted | None:
 
 
 def admit_by_token(token: str) -> Admitted | None:
-    """None for a token that is no access token of ours, has ended, or whose person may not sign in."""
-    authentication = JWTAuthentication()
+    """By an access token or an API token that may read incidents.
+
+    None for one that is not ours, has ended or been revoked, or whose person may not sign in.
+    """
+    if api_tokens.looks_like_one(token):
+        try:
+            known = api_tokens.authenticate(token)
+        except InvalidToken:
+            return None
+        if not scopes.allow(known.scopes, "incidents", scopes.Level.READ):
+            return None
+        ends_at = known.expires_at.timestamp() if known.expires_at else 0.0
+        return _admitted(known.user_id, session=f"token:{known.pk}", expires_at=ends_at)
+    authentication = AccessTokenAuthentication()
     try:
         valid = authentication.get_validated_token(token.encode())
         user = authentication.get_user(valid)
@@ -152,7 +178,8 @@ def review(people: Iterable[Person], sessions: Iterable[str], teams: dict[str, s
     stamps = {(person.id, person.stamp) for person in people}
     parameters = [sql.as_array(id for id, _ in stamps), sql.as_array(str(stamp) for _, stamp in stamps)]
     changed = frozenset(row[0] for row in sql.fetch(CHANGED, parameters))
-    ended = frozenset(row[0] for row in sql.fetch(ENDED, [list(sessions), timezone.now()]))
+    now = timezone.now()
+    ended = frozenset(row[0] for row in sql.fetch(ENDED, [list(sessions), now, now]))
     moved = {}
     if teams:
         kinds: dict[str, list[tuple[str, str]]] = {"incident": [], "service": []}
@@ -169,10 +196,10 @@ def review(people: Iterable[Person], sessions: Iterable[str], teams: dict[str, s
 def _people(ids: Iterable[str]) -> dict[str, Person]:
     """Those who may sign in."""
     found = {}
-    for pk, name, email, is_superuser, password, teams, stamp in sql.fetch(PEOPLE, [sql.as_array(ids)]):
+    for pk, name, email, sees_all, password, teams, stamp in sql.fetch(PEOPLE, [sql.as_array(ids)]):
         user = User(name=name, email=email)
         found[pk] = Person(
-            pk, str(user), user.initials, is_superuser, hash(password), frozenset(map(intern, teams)), stamp
+            pk, str(user), user.initials, sees_all, hash(password), frozenset(map(intern, teams)), stamp
         )
     return found
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class SavedFilterQuerySet(models.QuerySet["SavedFilter"]):
     def visible_to(self, user: "User") -> "SavedFilterQuerySet":
         """The person's own, and those that others share with their teams."""
-        return self.filter(Q(user=user) | Q(team__in=Team.objects.filter(memberships__user=user)))
+        return self.filter(Q(user=user) | Q(team__in=Team.objects.visible_to(user)))
 
 
 class SavedFilter(BaseModel):

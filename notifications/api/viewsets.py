@@ -5,6 +5,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.generics import ListAPIView
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -133,7 +134,8 @@ class DeadLetterViewSet(ReadOnlyModelViewSet):
     ordering_fields = ("updated_at", "created_at")
 
     def get_queryset(self) -> QuerySet[Notification]:
-        visible = dead_letters.visible_to(self.request.user)
+        find = dead_letters.visible_to if self.request.method in SAFE_METHODS else dead_letters.answerable_by
+        visible = find(self.request.user)
         return visible.select_related("user", "incident").prefetch_related("attempts")
 
     @extend_schema(request=None, responses=serializers.ChangedLettersSerializer)

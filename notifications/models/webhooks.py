@@ -16,7 +16,7 @@ from incidents.models import Incident
 from notifications.enums import WebhookDeliveryStatus, WebhookEvent, WebhookFormat
 from openalert import outward
 from openalert.base import BaseModel
-from teams.enums import Role
+from teams.access import teams_to_manage
 from teams.models import Team
 
 if TYPE_CHECKING:
@@ -29,12 +29,8 @@ UNSENT = (WebhookDeliveryStatus.PENDING, WebhookDeliveryStatus.SENDING)
 
 class WebhookQuerySet(models.QuerySet["Webhook"]):
     def visible_to(self, user: "User | AnonymousUser") -> "WebhookQuerySet":
-        """Those of the teams that `user` manages, as their addresses may be secrets; all for a superuser."""
-        if not user.is_authenticated or not user.is_active:
-            return self.none()
-        if user.is_superuser:
-            return self
-        return self.filter(team__memberships__user=user, team__memberships__role=Role.MANAGER)
+        """Those of the teams that `user` manages, as their addresses may be secrets."""
+        return self.filter(team__in=teams_to_manage(user))
 
 
 class Webhook(BaseModel):

@@ -353,8 +353,8 @@ def test_people_see_the_mails_to_their_own_addresses(pages, client, cast, email,
     assert MAILBOX in client.get(ME).text
 
 
-def test_staff_see_all_mails_and_choose_a_recipient(client, cast, with_mailbox):
-    cast.responder.is_staff = True
+def test_administrators_see_all_mails_and_choose_a_recipient(client, cast, with_mailbox):
+    cast.responder.is_superuser = True
     cast.responder.save()
     first, second = mail("ana@example.org"), mail("bo@example.org")
     assert shown(client) == [second, first]

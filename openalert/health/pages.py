@@ -35,9 +35,9 @@ TITLES = {
 @login_required
 @require_GET
 def queue_page(request: HttpRequest) -> HttpResponse:
-    if not dead_letters.is_operator(request.user):
+    if not dead_letters.may_look_after(request.user):
         raise PermissionDenied(
-            "Only operators see this: superusers and the responders of an operations team."
+            "Only operators see this: administrators, auditors and the responders of an operations team."
         )
     found, seen = checks.look(lambda line: vitals.read(line, whole=True))
     context: dict[str, Any] = {

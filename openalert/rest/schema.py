@@ -57,7 +57,6 @@ class AutoSchema(SpectacularAutoSchema):
             errors["404"] = "There is no such thing, or it is not yours to see."
         if needs_sign_in and is_write:
             errors["409"] = "It does not go together with what is there."
-        if getattr(self.view, "throttle_scope", None):
-            errors["429"] = "Too many requests: wait for `Retry-After` seconds."
+        errors["429"] = "Too many requests: wait for `Retry-After` seconds."
         errors["default"] = "Any other failure."
         return errors

@@ -19,6 +19,7 @@ from incidents.tests.factories import IncidentFactory
 from incidents.timeline import SYSTEM
 from openalert import sql
 from openalert.asgi import application
+from teams import api_tokens
 from teams.tests.factories import ServiceFactory, TeamFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -298,6 +299,31 @@ def test_who_is_signed_out_is_put_out(client, ana, how):
         return (await socket.hear())["code"], await socket.is_closed_with()
 
     assert tell(story, client=client) == ("not_signed_in", NOT_SIGNED_IN)
+
+
+@pytest.mark.parametrize("of_team", [False, True])
+def test_an_api_token_hears_until_it_is_revoked(ana, incident, of_team):
+    team = incident.service.team
+    team.memberships.update(role="manager")
+    made = {"by": ana, "name": "wall", "team": team if of_team else None}
+    token, text = api_tokens.create_token(**made, scopes=["incidents:read"])
+    _, deaf = api_tokens.create_token(**made, scopes=["services:read"])
+    wanted = {f"incident:{incident.pk}": None}
+
+    async def refused(socket):
+        await socket.say(type="hello", token=deaf, rooms=wanted)
+        return (await socket.hear())["code"], await socket.is_closed_with()
+
+    assert tell(refused, origin=None) == ("not_signed_in", NOT_SIGNED_IN)
+
+    async def story(socket):
+        await socket.say(type="hello", token=text, rooms=wanted)
+        rooms = (await socket.hear())["rooms"]
+        assert rooms == [f"user:{token.user_id}", f"team:{team.pk}", f"incident:{incident.pk}"]
+        await sync_to_async(api_tokens.revoke_token)(token.pk, by=ana)
+        return (await socket.hear())["code"], await socket.is_closed_with()
+
+    assert tell(story, origin=None) == ("not_signed_in", NOT_SIGNED_IN)
 
 
 def test_what_was_missed_comes_before_the_welcome(client, ana, incident):

@@ -7,9 +7,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt import views
 from rest_framework_simplejwt.exceptions import InvalidToken
-from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
+from rest_framework_simplejwt.tokens import Token
 
 from teams.models import User
+
+from .authentication import SIGN_OUTS
 
 
 class RefreshSerializer(TokenRefreshSerializer):
@@ -20,10 +23,19 @@ class RefreshSerializer(TokenRefreshSerializer):
             raise InvalidToken from error
 
 
+class ObtainSerializer(TokenObtainPairSerializer):
+    @classmethod
+    def get_token(cls, user: User) -> Token:
+        token = super().get_token(user)
+        token[SIGN_OUTS] = user.sign_outs
+        return token
+
+
 class ObtainTokenView(views.TokenObtainPairView):
     """Sign in with an email address and a password."""
 
     throttle_scope = "sign_in"
+    serializer_class = ObtainSerializer
 
 
 class RefreshTokenView(views.TokenRefreshView):

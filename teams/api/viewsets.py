@@ -13,9 +13,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from openalert.exceptions import PermissionMissing
 from teams import coverage, dependencies, oncall, overrides
-from teams.access import require_respond
+from teams.access import require_administer, require_respond
 from teams.enums import Correlation
 from teams.models import (
     USUAL_WINDOW_MINUTES,
@@ -59,7 +58,7 @@ class UserViewSet(ReadOnlyModelViewSet):
 
 
 class TeamViewSet(TeamOwnedViewSet):
-    """Teams of the asker. Only superusers create and remove teams; managers change theirs."""
+    """Teams of the asker. Only administrators create and remove teams; managers change theirs."""
 
     queryset = Team.objects.all()
     serializer_class = serializers.TeamSerializer
@@ -67,16 +66,12 @@ class TeamViewSet(TeamOwnedViewSet):
     owner_path = ""
 
     def perform_create(self, serializer: BaseSerializer) -> None:
-        self._require_superuser()
+        require_administer(self.request.user)
         serializer.save()
 
     def perform_destroy(self, instance: Team) -> None:
-        self._require_superuser()
+        require_administer(self.request.user)
         instance.delete()
-
-    def _require_superuser(self) -> None:
-        if not self.request.user.is_superuser:
-            raise PermissionMissing("Only superusers may create and remove teams.")
 
 
 class MembershipViewSet(TeamOwnedViewSet):

@@ -21,11 +21,13 @@ from .services import (
     ServiceDependency,
     TeamOwnedQuerySet,
 )
+from .tokens import ApiToken
 
 __all__ = [
     "E164",
     "LONGEST_WINDOW_MINUTES",
     "USUAL_WINDOW_MINUTES",
+    "ApiToken",
     "Calendar",
     "CalendarEvent",
     "CalendarFeed",

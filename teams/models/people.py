@@ -1,6 +1,7 @@
 """People and the teams that they belong to."""
 
 import zoneinfo
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from openalert.base import BaseModel
 from teams.enums import Role
+from teams.standing import Grant, grant_of, sees_everything
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -64,6 +66,17 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True, help_text="Off: may not sign in and is never paged.")
     inactive_since_at = models.DateTimeField(null=True, editable=False)  # kept by save
     is_staff = models.BooleanField("may use the admin", default=False)
+    is_auditor = models.BooleanField(
+        "auditor",
+        default=False,
+        db_default=False,
+        help_text="Sees everything of all teams, and changes nothing by that.",
+    )
+    # Whom the timeline names for what a team's API token does. Nobody signs in as it, nor pages it.
+    is_service_account = models.BooleanField(default=False, db_default=False, editable=False)
+    sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)  # from everywhere
+
+    grant: Grant | None = None  # what a team's API token may do, set when it is let in
 
     objects = UserManager()
 
@@ -92,6 +105,16 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
             options["update_fields"] = {*fields, "inactive_since_at"}
         super().save(*args, **options)
 
+    def get_session_auth_hash(self) -> str:
+        """Signing out everywhere ends sessions as a new password does."""
+        return self._session_hash(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        return map(self._session_hash, super().get_session_auth_fallback_hash())
+
+    def _session_hash(self, of_password: str) -> str:
+        return f"{of_password}.{self.sign_outs}" if self.sign_outs else of_password
+
     def is_active_at(self, at: datetime) -> bool:
         """Whether they could be on call at the instant `at`, as far as is known."""
         return self.is_active or (self.inactive_since_at is not None and at < self.inactive_since_at)
@@ -115,10 +138,12 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
 
 class TeamQuerySet(models.QuerySet["Team"]):
     def visible_to(self, user: "User | AnonymousUser") -> "TeamQuerySet":
-        """The teams that `user` belongs to; all of them for a superuser, none for nobody."""
+        """The teams that `user` belongs to; all of them for administrators and auditors, none for nobody."""
         if not user.is_authenticated:
             return self.none()
-        return self if user.is_superuser else self.filter(memberships__user=user)
+        if grant := grant_of(user):
+            return self.filter(pk=grant.team_id)
+        return self if sees_everything(user) else self.filter(memberships__user=user)
 
 
 class Team(BaseModel):
