@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0014_maintenance_windows"),
+        ("alerts", "0017_noise_by_month"),
     ]
 
     operations = [
