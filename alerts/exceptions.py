@@ -99,3 +99,15 @@ class NotTheTeamsServices(OpenAlertError):
     code = "not_the_teams_services"
     detail = "Choose services of the window's own team."
     status = 400
+
+
+class NothingToSplit(OpenAlertError):
+    code = "nothing_to_split"
+    detail = "None of these alerts is the incident's own."
+    status = 409
+
+
+class SplitsEverything(OpenAlertError):
+    code = "splits_everything"
+    detail = "Leave at least one alert: these are all that the incident has."
+    status = 409

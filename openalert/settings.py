@@ -150,6 +150,7 @@ CELERY_TASK_DEFAULT_QUEUE = "openalert"
 # Addresses that people gave us may all hang: they are not in the way of pages either.
 CELERY_TASK_ROUTES = {
     "notifications.tasks.deliver": {"queue": "delivery"},
+    "notifications.tasks.deliver_subscriber_mail": {"queue": "delivery"},
     "notifications.tasks.deliver_webhook": {"queue": "webhooks"},
     "notifications.tasks.tell_slack": {"queue": "webhooks"},
     "teams.tasks.*": {"queue": "delivery"},
@@ -271,6 +272,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "incidents.tasks.tend_reports",
         "schedule": timedelta(minutes=5),
         "options": {"expires": 240},
+    },
+    "mail to subscribers": {
+        "task": "notifications.tasks.deliver_subscriber_mail",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 2},
+    },
+    "old mail to subscribers": {
+        "task": "notifications.tasks.remove_old_subscriber_mail",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 600},
     },
     "webhook sweep": {
         "task": "notifications.tasks.sweep_webhooks",

@@ -7,12 +7,14 @@ from .flap import Flap
 from .heartbeat import Heartbeat
 from .integration import KEY_LENGTH, Integration
 from .maintenance import MaintenanceWindow
+from .move import AlertMove
 from .rule import HeldAlert, IntegrationRule
 
 __all__ = [
     "KEY_LENGTH",
     "Alert",
     "AlertAdditions",
+    "AlertMove",
     "Change",
     "Flap",
     "Heartbeat",

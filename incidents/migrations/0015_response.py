@@ -2,328 +2,683 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import openalert.ids
 from django.conf import settings
 from django.db import migrations, models
 
+import openalert.ids
+
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('incidents', '0014_page_receipts'),
-        ('teams', '0003_schedules'),
+        ("incidents", "0014_page_receipts"),
+        ("teams", "0003_schedules"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ActionItem',
+            name="ActionItem",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('text', models.CharField(max_length=500)),
-                ('due_on', models.DateField(blank=True, null=True)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('in_progress', 'In progress'), ('done', 'Done'), ('dropped', 'Dropped')], default='open', max_length=16)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("text", models.CharField(max_length=500)),
+                ("due_on", models.DateField(blank=True, null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "Open"),
+                            ("in_progress", "In progress"),
+                            ("done", "Done"),
+                            ("dropped", "Dropped"),
+                        ],
+                        default="open",
+                        max_length=16,
+                    ),
+                ),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['created_at', 'pk'],
+                "ordering": ["created_at", "pk"],
             },
         ),
         migrations.CreateModel(
-            name='IncidentLink',
+            name="IncidentLink",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('kind', models.CharField(choices=[('relates_to', 'relates to'), ('caused_by', 'caused by'), ('duplicate_of', 'duplicate of')], max_length=16)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("relates_to", "relates to"),
+                            ("caused_by", "caused by"),
+                            ("duplicate_of", "duplicate of"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['created_at'],
+                "ordering": ["created_at"],
             },
         ),
         migrations.CreateModel(
-            name='IncidentTask',
+            name="IncidentTask",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('text', models.CharField(max_length=500)),
-                ('due_at', models.DateTimeField(blank=True, null=True)),
-                ('done_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("text", models.CharField(max_length=500)),
+                ("due_at", models.DateTimeField(blank=True, null=True)),
+                ("done_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['created_at', 'pk'],
+                "ordering": ["created_at", "pk"],
             },
         ),
         migrations.CreateModel(
-            name='Postmortem',
+            name="Postmortem",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('body', models.TextField(blank=True, help_text='Markdown.', max_length=200000)),
-                ('state', models.CharField(choices=[('draft', 'Draft'), ('in_review', 'In review'), ('published', 'Published')], default='draft', max_length=16)),
-                ('version', models.PositiveIntegerField(default=1, help_text='Goes up with every change of the text.')),
-                ('edited_at', models.DateTimeField()),
-                ('published_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("body", models.TextField(blank=True, help_text="Markdown.", max_length=200000)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("draft", "Draft"), ("in_review", "In review"), ("published", "Published")],
+                        default="draft",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "version",
+                    models.PositiveIntegerField(
+                        default=1, help_text="Goes up with every change of the text."
+                    ),
+                ),
+                ("edited_at", models.DateTimeField()),
+                ("published_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='PostmortemRevision',
+            name="PostmortemRevision",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('version', models.PositiveIntegerField()),
-                ('body', models.TextField(blank=True)),
-                ('author_name', models.CharField(blank=True, max_length=160)),
-                ('at', models.DateTimeField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("version", models.PositiveIntegerField()),
+                ("body", models.TextField(blank=True)),
+                ("author_name", models.CharField(blank=True, max_length=160)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'ordering': ['-version'],
+                "ordering": ["-version"],
             },
         ),
         migrations.CreateModel(
-            name='ResponseSettings',
+            name="ResponseSettings",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('roles', models.TextField(blank=True, help_text='A line for each: “Name: what it does”. Empty: as the installation has it.', max_length=4000)),
-                ('postmortem_template', models.TextField(blank=True, help_text='Markdown, what a postmortem starts with. Empty: as the installation has it.', max_length=20000)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "roles",
+                    models.TextField(
+                        blank=True,
+                        help_text="A line for each: “Name: what it does”. Empty: as the installation has it.",
+                        max_length=4000,
+                    ),
+                ),
+                (
+                    "postmortem_template",
+                    models.TextField(
+                        blank=True,
+                        help_text="Markdown, what a postmortem starts with. Empty: as the installation has it.",
+                        max_length=20000,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'response settings',
+                "verbose_name_plural": "response settings",
             },
         ),
         migrations.CreateModel(
-            name='RoleAssignment',
+            name="RoleAssignment",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('role', models.CharField(max_length=60)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("role", models.CharField(max_length=60)),
             ],
             options={
-                'ordering': ['created_at'],
+                "ordering": ["created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Stakeholder',
+            name="Stakeholder",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('address', models.EmailField(help_text='In small letters.', max_length=254, unique=True)),
-                ('confirmed_at', models.DateTimeField(blank=True, help_text='When they agreed to get updates.', null=True)),
-                ('asked_at', models.DateTimeField(blank=True, null=True)),
-                ('asked', models.PositiveSmallIntegerField(default=0, help_text='How often lately.')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("address", models.EmailField(help_text="In small letters.", max_length=254, unique=True)),
+                (
+                    "confirmed_at",
+                    models.DateTimeField(blank=True, help_text="When they agreed to get updates.", null=True),
+                ),
+                ("asked_at", models.DateTimeField(blank=True, null=True)),
+                ("asked", models.PositiveSmallIntegerField(default=0, help_text="How often lately.")),
             ],
             options={
-                'ordering': ['address'],
+                "ordering": ["address"],
             },
         ),
         migrations.CreateModel(
-            name='StatusUpdate',
+            name="StatusUpdate",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('state', models.CharField(choices=[('investigating', 'Investigating'), ('identified', 'Identified'), ('monitoring', 'Monitoring'), ('resolved', 'Resolved')], max_length=16)),
-                ('text', models.TextField(max_length=10000)),
-                ('author_name', models.CharField(blank=True, help_text='As it was at the time.', max_length=160)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("investigating", "Investigating"),
+                            ("identified", "Identified"),
+                            ("monitoring", "Monitoring"),
+                            ("resolved", "Resolved"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("text", models.TextField(max_length=10000)),
+                (
+                    "author_name",
+                    models.CharField(blank=True, help_text="As it was at the time.", max_length=160),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Subscription',
+            name="Subscription",
             fields=[
-                ('id', models.UUIDField(default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=openalert.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'ordering': ['created_at'],
+                "ordering": ["created_at"],
             },
         ),
         migrations.RemoveConstraint(
-            model_name='timelineentry',
-            name='timeline_kind_known',
+            model_name="timelineentry",
+            name="timeline_kind_known",
         ),
         migrations.AlterField(
-            model_name='timelineentry',
-            name='kind',
-            field=models.CharField(choices=[('opened', 'Opened'), ('alert_added', 'Alert added'), ('alert_refired', 'Alert fired again'), ('alert_resolved', 'Alert resolved'), ('flapping', 'Comes and goes'), ('acknowledged', 'Acknowledged'), ('unacknowledged', 'Put back to open'), ('acknowledgement_expired', 'Acknowledgement ran out'), ('snoozed', 'Snoozed'), ('woken', 'Snooze ended'), ('resolved', 'Resolved'), ('reopened', 'Reopened'), ('merged_into', 'Merged into another incident'), ('merged', 'Another incident merged into it'), ('unmerged', 'Taken out of another incident again'), ('unmerged_from', 'An incident was taken out of it again'), ('split_off', 'Alerts split off into another incident'), ('split_from', 'Split off from another incident'), ('linked', 'Linked with another incident'), ('unlinked', 'Link with another incident taken away'), ('upstream_open', 'Incident of a service that it depends on'), ('severity_changed', 'Severity changed'), ('note', 'Note'), ('summary_changed', 'Summary changed'), ('status_update', 'Status update'), ('role_assigned', 'Role assigned'), ('role_freed', 'Role given up'), ('task_added', 'Task added'), ('task_changed', 'Task changed'), ('task_done', 'Task done'), ('task_reopened', 'Task to be done again'), ('task_removed', 'Task removed'), ('postmortem_started', 'Postmortem started'), ('postmortem_moved', 'State of the postmortem changed'), ('action_item_added', 'Action item added'), ('action_item_moved', 'State of an action item changed'), ('reassigned', 'Reassigned'), ('escalation_started', 'Escalation started'), ('rerouted', 'Another policy is in charge'), ('paging_waits', 'Paging waits'), ('escalated', 'Escalated by hand'), ('step_reached', 'Escalation step'), ('escalation_exhausted', 'Escalation ended without an answer'), ('nobody_to_page', 'Nobody to page'), ('page_sent', 'Page sent'), ('page_receipt', 'What became of a page'), ('page_failed', 'Page failed')], max_length=32),
+            model_name="timelineentry",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("opened", "Opened"),
+                    ("alert_added", "Alert added"),
+                    ("alert_refired", "Alert fired again"),
+                    ("alert_resolved", "Alert resolved"),
+                    ("flapping", "Comes and goes"),
+                    ("acknowledged", "Acknowledged"),
+                    ("unacknowledged", "Put back to open"),
+                    ("acknowledgement_expired", "Acknowledgement ran out"),
+                    ("snoozed", "Snoozed"),
+                    ("woken", "Snooze ended"),
+                    ("resolved", "Resolved"),
+                    ("reopened", "Reopened"),
+                    ("merged_into", "Merged into another incident"),
+                    ("merged", "Another incident merged into it"),
+                    ("unmerged", "Taken out of another incident again"),
+                    ("unmerged_from", "An incident was taken out of it again"),
+                    ("split_off", "Alerts split off into another incident"),
+                    ("split_from", "Split off from another incident"),
+                    ("linked", "Linked with another incident"),
+                    ("unlinked", "Link with another incident taken away"),
+                    ("upstream_open", "Incident of a service that it depends on"),
+                    ("severity_changed", "Severity changed"),
+                    ("note", "Note"),
+                    ("summary_changed", "Summary changed"),
+                    ("status_update", "Status update"),
+                    ("role_assigned", "Role assigned"),
+                    ("role_freed", "Role given up"),
+                    ("task_added", "Task added"),
+                    ("task_changed", "Task changed"),
+                    ("task_done", "Task done"),
+                    ("task_reopened", "Task to be done again"),
+                    ("task_removed", "Task removed"),
+                    ("postmortem_started", "Postmortem started"),
+                    ("postmortem_moved", "State of the postmortem changed"),
+                    ("action_item_added", "Action item added"),
+                    ("action_item_moved", "State of an action item changed"),
+                    ("reassigned", "Reassigned"),
+                    ("escalation_started", "Escalation started"),
+                    ("rerouted", "Another policy is in charge"),
+                    ("paging_waits", "Paging waits"),
+                    ("escalated", "Escalated by hand"),
+                    ("step_reached", "Escalation step"),
+                    ("escalation_exhausted", "Escalation ended without an answer"),
+                    ("nobody_to_page", "Nobody to page"),
+                    ("page_sent", "Page sent"),
+                    ("page_receipt", "What became of a page"),
+                    ("page_failed", "Page failed"),
+                ],
+                max_length=32,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='timelineentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['opened', 'alert_added', 'alert_refired', 'alert_resolved', 'flapping', 'acknowledged', 'unacknowledged', 'acknowledgement_expired', 'snoozed', 'woken', 'resolved', 'reopened', 'merged_into', 'merged', 'unmerged', 'unmerged_from', 'split_off', 'split_from', 'linked', 'unlinked', 'upstream_open', 'severity_changed', 'note', 'summary_changed', 'status_update', 'role_assigned', 'role_freed', 'task_added', 'task_changed', 'task_done', 'task_reopened', 'task_removed', 'postmortem_started', 'postmortem_moved', 'action_item_added', 'action_item_moved', 'reassigned', 'escalation_started', 'rerouted', 'paging_waits', 'escalated', 'step_reached', 'escalation_exhausted', 'nobody_to_page', 'page_sent', 'page_receipt', 'page_failed'])), name='timeline_kind_known'),
+            model_name="timelineentry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "kind__in",
+                        [
+                            "opened",
+                            "alert_added",
+                            "alert_refired",
+                            "alert_resolved",
+                            "flapping",
+                            "acknowledged",
+                            "unacknowledged",
+                            "acknowledgement_expired",
+                            "snoozed",
+                            "woken",
+                            "resolved",
+                            "reopened",
+                            "merged_into",
+                            "merged",
+                            "unmerged",
+                            "unmerged_from",
+                            "split_off",
+                            "split_from",
+                            "linked",
+                            "unlinked",
+                            "upstream_open",
+                            "severity_changed",
+                            "note",
+                            "summary_changed",
+                            "status_update",
+                            "role_assigned",
+                            "role_freed",
+                            "task_added",
+                            "task_changed",
+                            "task_done",
+                            "task_reopened",
+                            "task_removed",
+                            "postmortem_started",
+                            "postmortem_moved",
+                            "action_item_added",
+                            "action_item_moved",
+                            "reassigned",
+                            "escalation_started",
+                            "rerouted",
+                            "paging_waits",
+                            "escalated",
+                            "step_reached",
+                            "escalation_exhausted",
+                            "nobody_to_page",
+                            "page_sent",
+                            "page_receipt",
+                            "page_failed",
+                        ],
+                    )
+                ),
+                name="timeline_kind_known",
+            ),
         ),
         migrations.AddField(
-            model_name='actionitem',
-            name='assignee',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='action_items', to=settings.AUTH_USER_MODEL),
+            model_name="actionitem",
+            name="assignee",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="action_items",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='actionitem',
-            name='incident',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='action_items', to='incidents.incident'),
+            model_name="actionitem",
+            name="incident",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="action_items",
+                to="incidents.incident",
+            ),
         ),
         migrations.AddField(
-            model_name='incidentlink',
-            name='incident',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='incidents.incident'),
+            model_name="incidentlink",
+            name="incident",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="links", to="incidents.incident"
+            ),
         ),
         migrations.AddField(
-            model_name='incidentlink',
-            name='other',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='linked_from', to='incidents.incident'),
+            model_name="incidentlink",
+            name="other",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="linked_from",
+                to="incidents.incident",
+            ),
         ),
         migrations.AddField(
-            model_name='incidenttask',
-            name='assignee',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="incidenttask",
+            name="assignee",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='incidenttask',
-            name='done_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="incidenttask",
+            name="done_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='incidenttask',
-            name='incident',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='incidents.incident'),
+            model_name="incidenttask",
+            name="incident",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="tasks", to="incidents.incident"
+            ),
         ),
         migrations.AddField(
-            model_name='postmortem',
-            name='edited_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="postmortem",
+            name="edited_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='postmortem',
-            name='incident',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='postmortem', to='incidents.incident'),
+            model_name="postmortem",
+            name="incident",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="postmortem",
+                to="incidents.incident",
+            ),
         ),
         migrations.AddField(
-            model_name='postmortemrevision',
-            name='author',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="postmortemrevision",
+            name="author",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='postmortemrevision',
-            name='postmortem',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='revisions', to='incidents.postmortem'),
+            model_name="postmortemrevision",
+            name="postmortem",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="revisions",
+                to="incidents.postmortem",
+            ),
         ),
         migrations.AddField(
-            model_name='responsesettings',
-            name='team',
-            field=models.OneToOneField(blank=True, help_text='Empty: for every team that has none of its own.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='response_settings', to='teams.team'),
+            model_name="responsesettings",
+            name="team",
+            field=models.OneToOneField(
+                blank=True,
+                help_text="Empty: for every team that has none of its own.",
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="response_settings",
+                to="teams.team",
+            ),
         ),
         migrations.AddField(
-            model_name='roleassignment',
-            name='incident',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='roles', to='incidents.incident'),
+            model_name="roleassignment",
+            name="incident",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="roles", to="incidents.incident"
+            ),
         ),
         migrations.AddField(
-            model_name='roleassignment',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="roleassignment",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='statusupdate',
-            name='author',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="statusupdate",
+            name="author",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='statusupdate',
-            name='incident',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='updates', to='incidents.incident'),
+            model_name="statusupdate",
+            name="incident",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="updates", to="incidents.incident"
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='incident',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='subscriptions', to='incidents.incident'),
+            model_name="subscription",
+            name="incident",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="subscriptions",
+                to="incidents.incident",
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='service',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='subscriptions', to='teams.service'),
+            model_name="subscription",
+            name="service",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="subscriptions",
+                to="teams.service",
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='stakeholder',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='subscriptions', to='incidents.stakeholder'),
+            model_name="subscription",
+            name="stakeholder",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="subscriptions",
+                to="incidents.stakeholder",
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='user',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='subscriptions', to=settings.AUTH_USER_MODEL),
+            model_name="subscription",
+            name="user",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="subscriptions",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddIndex(
-            model_name='actionitem',
-            index=models.Index(condition=models.Q(('state__in', ['open', 'in_progress'])), fields=['due_on'], name='action_item_to_do'),
+            model_name="actionitem",
+            index=models.Index(
+                condition=models.Q(("state__in", ["open", "in_progress"])),
+                fields=["due_on"],
+                name="action_item_to_do",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='actionitem',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['open', 'in_progress', 'done', 'dropped'])), name='action_item_state_known'),
+            model_name="actionitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["open", "in_progress", "done", "dropped"])),
+                name="action_item_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='incidentlink',
-            constraint=models.UniqueConstraint(fields=('incident', 'other', 'kind'), name='link_once'),
+            model_name="incidentlink",
+            constraint=models.UniqueConstraint(fields=("incident", "other", "kind"), name="link_once"),
         ),
         migrations.AddConstraint(
-            model_name='incidentlink',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['relates_to', 'caused_by', 'duplicate_of'])), name='link_kind_known'),
+            model_name="incidentlink",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["relates_to", "caused_by", "duplicate_of"])),
+                name="link_kind_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='incidentlink',
-            constraint=models.CheckConstraint(condition=models.Q(('incident', models.F('other')), _negated=True), name='link_with_another'),
+            model_name="incidentlink",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("incident", models.F("other")), _negated=True), name="link_with_another"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='postmortem',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'in_review', 'published'])), name='postmortem_state_known'),
+            model_name="postmortem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["draft", "in_review", "published"])),
+                name="postmortem_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='postmortem',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'published'), _negated=True), ('published_at__isnull', False), _connector='OR'), name='postmortem_published_at_when_published'),
+            model_name="postmortem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "published"), _negated=True),
+                    ("published_at__isnull", False),
+                    _connector="OR",
+                ),
+                name="postmortem_published_at_when_published",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='postmortemrevision',
-            constraint=models.UniqueConstraint(fields=('postmortem', 'version'), name='revision_once'),
+            model_name="postmortemrevision",
+            constraint=models.UniqueConstraint(fields=("postmortem", "version"), name="revision_once"),
         ),
         migrations.AddConstraint(
-            model_name='responsesettings',
-            constraint=models.UniqueConstraint(fields=('team',), name='response_settings_once', nulls_distinct=False, violation_error_message='There are settings for it already.'),
+            model_name="responsesettings",
+            constraint=models.UniqueConstraint(
+                fields=("team",),
+                name="response_settings_once",
+                nulls_distinct=False,
+                violation_error_message="There are settings for it already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='roleassignment',
-            constraint=models.UniqueConstraint(fields=('incident', 'role'), name='role_once_per_incident'),
+            model_name="roleassignment",
+            constraint=models.UniqueConstraint(fields=("incident", "role"), name="role_once_per_incident"),
         ),
         migrations.AddIndex(
-            model_name='statusupdate',
-            index=models.Index(fields=['incident', '-created_at'], name='update_by_incident'),
+            model_name="statusupdate",
+            index=models.Index(fields=["incident", "-created_at"], name="update_by_incident"),
         ),
         migrations.AddConstraint(
-            model_name='statusupdate',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['investigating', 'identified', 'monitoring', 'resolved'])), name='update_state_known'),
+            model_name="statusupdate",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["investigating", "identified", "monitoring", "resolved"])),
+                name="update_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('user__isnull', True), ('stakeholder__isnull', True), _connector='XOR'), name='subscription_has_one_subscriber'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("user__isnull", True), ("stakeholder__isnull", True), _connector="XOR"),
+                name="subscription_has_one_subscriber",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('incident__isnull', True), ('service__isnull', True), _connector='XOR'), name='subscription_is_to_one_thing'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("incident__isnull", True), ("service__isnull", True), _connector="XOR"),
+                name="subscription_is_to_one_thing",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.UniqueConstraint(fields=('user', 'stakeholder', 'incident', 'service'), name='subscription_once', nulls_distinct=False),
+            model_name="subscription",
+            constraint=models.UniqueConstraint(
+                fields=("user", "stakeholder", "incident", "service"),
+                name="subscription_once",
+                nulls_distinct=False,
+            ),
         ),
     ]
