@@ -12,8 +12,9 @@ from openalert.admin_tools import RecordAdmin, RecordInline
 from openalert.exceptions import OpenAlertError
 
 from . import lifecycle, timeline
-from .models import Incident, ReportSchedule, ReportSent, TimelineEntry
+from .models import Incident, ReportSchedule, ReportSent, ResponseSettings, Stakeholder, TimelineEntry
 from .reports import mail
+from .response_forms import ResponseSettingsForm
 from .timeline import Actor
 
 
@@ -143,4 +144,31 @@ class ReportScheduleAdmin(admin.ModelAdmin):
         return False  # every team has both; see incidents.reports.schedules
 
     def has_delete_permission(self, request: HttpRequest, obj: ReportSchedule | None = None) -> bool:
+        return False
+
+
+class ResponseSettingsAdminForm(ResponseSettingsForm):
+    class Meta(ResponseSettingsForm.Meta):
+        fields = ["team", "roles", "postmortem_template"]
+
+
+@admin.register(ResponseSettings)
+class ResponseSettingsAdmin(admin.ModelAdmin):
+    """Roles and the template of postmortems: of a team, or without one of the installation."""
+
+    form = ResponseSettingsAdminForm
+    list_display = ("__str__", "team")
+    list_select_related = ("team",)
+
+
+@admin.register(Stakeholder)
+class StakeholderAdmin(admin.ModelAdmin):
+    """Who gets status updates without an account. They say themselves whether they want them; removing one forgets them."""
+
+    list_display = ("address", "confirmed_at", "asked_at", "asked")
+    list_filter = ("confirmed_at",)
+    search_fields = ("address",)
+    readonly_fields = ("address", "confirmed_at", "asked_at", "asked")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -149,8 +149,8 @@ def import_timeline(request: HttpRequest, number: int) -> HttpResponse:
         shown = [
             (entry, timeline.sentence(entry), entry.kind not in postmortems.TECHNICAL) for entry in entries
         ]
-        template = "incidents/_postmortem_import.html" if request.htmx else "incidents/postmortem_import.html"
-        return render(request, template, {"incident": incident, "postmortem": postmortem, "entries": shown})
+        context = {"incident": incident, "postmortem": postmortem, "entries": shown}
+        return render(request, "incidents/postmortem_import.html", context)
     form = ImportForm(request.POST, entry_ids=[entry.pk for entry in entries])
     if not form.is_valid():
         return wrong(request, number, form)

@@ -15,7 +15,7 @@ from teams.access import can_respond
 from teams.models import Service, ServiceDependency
 
 from . import links, once, roles, task_list
-from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse, told
+from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse
 from .enums import LinkKind
 from .health import health_of
 from .models import Incident, IncidentLink, IncidentTask
@@ -93,7 +93,8 @@ def add_task(request: HttpRequest, number: int) -> HttpResponse:
         if not request.htmx:
             return redirect(incident)
         context = tasks_context(request, incident, may_respond=True)
-        return told(render(request, "incidents/_tasks.html", {**context, "focus": True}))
+        # The other regions hear of it live. They are not told to refetch: whoever types the next task would lose it.
+        return render(request, "incidents/_tasks.html", context)
     if not request.htmx:
         return redirect(incident)
     context = {**tasks_context(request, incident, may_respond=True), "task_form": form}

@@ -315,6 +315,7 @@ STANDBY = {
 ALERT_RETENTION_DAYS = environment.alert_retention_days
 TIMELINE_RETENTION_DAYS = environment.timeline_retention_days
 PAGE_RETENTION_DAYS = environment.page_retention_days
+ALERT_IMAGE_HOSTS = environment.alert_image_hosts
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
 PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute
 PROVIDER_LIMITS = environment.provider_limits
