@@ -108,7 +108,9 @@ def test_a_task_is_typed_in_one_line(cast, clock):
 
 
 def test_a_task_is_added_changed_done_and_put_back(cast, incident, actor):
-    task = task_list.add_task(incident_id=incident.pk, text=" Look \n at it ", assignee=cast.manager, actor=actor)
+    task = task_list.add_task(
+        incident_id=incident.pk, text=" Look \n at it ", assignee=cast.manager, actor=actor
+    )
     for is_done in (True, True, False):
         task_list.set_done(task_id=task.pk, is_done=is_done, actor=actor)
     for _ in range(2):
@@ -141,9 +143,12 @@ def test_a_task_that_is_sent_twice_is_there_once(pages, incident):
     done = reverse("incident-task-done", args=[incident.number, task.pk])
     assert pages.statuses("post", done, {"done": "1"}) == pages.answers(302, 302, 403, 404)
     other = IncidentFactory(service=incident.service)
-    assert pages.client("responder").post(
-        reverse("incident-task-done", args=[other.number, task.pk])
-    ).status_code == 404
+    assert (
+        pages.client("responder")
+        .post(reverse("incident-task-done", args=[other.number, task.pk]))
+        .status_code
+        == 404
+    )
 
 
 # Links
@@ -171,7 +176,9 @@ def test_links_are_told_from_both_ends_and_shown_to_those_who_see_the_other(cast
 def test_services_around_it_are_shown_with_their_health(cast, pages, incident):
     database = ServiceFactory(team=cast.team, name="Database")
     ServiceDependencyFactory(service=incident.service, upstream=database)
-    ServiceDependencyFactory(service=ServiceFactory(team=cast.other_team, name="Secret"), upstream=incident.service)
+    ServiceDependencyFactory(
+        service=ServiceFactory(team=cast.other_team, name="Secret"), upstream=incident.service
+    )
     IncidentFactory(service=database)
     page = pages.text("observer", reverse("incident-services", args=[incident.number]))
     assert "Database" in page and "1 unresolved" in page and "Secret" not in page
@@ -289,7 +296,9 @@ def test_the_panel_and_who_may_use_it(cast, pages, incident):
     given = {"state": "monitoring", "text": "It is well again."}
     assert pages.statuses("post", publish_path, given) == pages.answers(302, 302, 403, 404)
     subscribers = reverse("incident-subscribers", args=[incident.number])
-    assert pages.statuses("post", subscribers, {"address": "a@example.org"}) == pages.answers(302, 302, 403, 404)
+    assert pages.statuses("post", subscribers, {"address": "a@example.org"}) == pages.answers(
+        302, 302, 403, 404
+    )
     mine = reverse("incident-subscribe", args=[incident.number])
     assert pages.statuses("post", mine, {"on": "1"}) == pages.answers(302, 302, 302, 404)
     pages.client("responder").post(publish_path, given)
@@ -311,7 +320,9 @@ def test_the_incident_page_asks_the_same_number_of_queries(cast, pages, incident
         links.link(incident_id=incident.pk, other_id=other.pk, kind=LinkKind.CAUSED_BY, actor=actor)
         publish(incident, actor)
         Stakeholder.objects.create(address=f"{other.number}@example.org")
-        Subscription.objects.create(stakeholder=Stakeholder.objects.order_by("-created_at")[0], incident=incident)
+        Subscription.objects.create(
+            stakeholder=Stakeholder.objects.order_by("-created_at")[0], incident=incident
+        )
         role = settings_for(cast.team).roles[grow.count].name
         roles.assign(incident_id=incident.pk, role=role, user=cast.manager, actor=actor)
         grow.count += 1
