@@ -1,7 +1,7 @@
 """The pages of splitting: choosing alerts, and taking an incident out of the one that it was merged into."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django import forms
 from django.contrib import messages
@@ -70,6 +70,8 @@ def split(request: HttpRequest, number: int) -> HttpResponse:
         else:
             if made:
                 messages.success(request, f"Split off from #{number}")
+            else:
+                messages.info(request, "That was sent before, and done once. Open the page again to split more off.")
             return redirect(made[0] if made else incident)
     elif form.errors:
         status = 422
@@ -80,6 +82,7 @@ def split(request: HttpRequest, number: int) -> HttpResponse:
         {
             "incident": incident,
             "form": form,
+            "once_key": uuid4(),
             "offered": [(alert, str(alert.pk) in chosen) for alert in offered],
             "most": MOST_OFFERED,
             "is_cut": len(offered) == MOST_OFFERED,

@@ -309,6 +309,17 @@ def test_the_panel_and_who_may_use_it(cast, pages, incident):
     assert not Subscription.objects.exists()
 
 
+def test_an_update_that_is_sent_twice_goes_out_once(cast, pages, incident):
+    subscriptions.subscribe_user(user=cast.observer, incident=incident)
+    path = reverse("incident-publish", args=[incident.number])
+    client, htmx = pages.client("responder"), {"HX-Request": "true"}
+    dialog = client.get(path, headers=htmx)
+    given = {"state": "monitoring", "text": "Better.", "once_key": dialog.context["once_key"]}
+    for _ in range(2):
+        assert client.post(path, given, headers=htmx).status_code == 204
+    assert SubscriberMail.objects.count() == 1
+
+
 # The page's queries, and the API
 
 
