@@ -71,7 +71,9 @@ def split(request: HttpRequest, number: int) -> HttpResponse:
             if made:
                 messages.success(request, f"Split off from #{number}")
             else:
-                messages.info(request, "That was sent before, and done once. Open the page again to split more off.")
+                messages.info(
+                    request, "That was sent before, and done once. Open the page again to split more off."
+                )
             return redirect(made[0] if made else incident)
     elif form.errors:
         status = 422

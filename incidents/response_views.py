@@ -15,7 +15,7 @@ from teams.access import can_respond
 from teams.models import Service, ServiceDependency
 
 from . import links, once, roles, task_list
-from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse
+from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse, told
 from .enums import LinkKind
 from .health import health_of
 from .models import Incident, IncidentLink, IncidentTask
@@ -73,7 +73,7 @@ def tasks(request: HttpRequest, number: int) -> HttpResponse:
 @login_required
 @require_POST
 def add_task(request: HttpRequest, number: int) -> HttpResponse:
-    """Answers htmx with the tasks, so that the next one can be typed at once."""
+    """Answers htmx with the form, empty again for the next one, or with what is wrong."""
     incident = incident_to_change(request, number)
     form = QuickTaskForm(request.POST, auto_id="task_%s")
     if form.is_valid():
@@ -92,13 +92,12 @@ def add_task(request: HttpRequest, number: int) -> HttpResponse:
             return refuse(request, incident, failure)
         if not request.htmx:
             return redirect(incident)
-        context = tasks_context(request, incident, may_respond=True)
-        # The other regions hear of it live. They are not told to refetch: whoever types the next task would lose it.
-        return render(request, "incidents/_tasks.html", context)
+        empty = QuickTaskForm(auto_id="task_%s")
+        return told(render(request, "incidents/_task_add.html", {"incident": incident, "task_form": empty}))
     if not request.htmx:
         return redirect(incident)
-    context = {**tasks_context(request, incident, may_respond=True), "task_form": form}
-    return render(request, "incidents/_tasks.html", context, status=422)
+    context = {"incident": incident, "task_form": form}
+    return render(request, "incidents/_task_add.html", context, status=422)
 
 
 def _task(incident: Incident, pk: UUID) -> IncidentTask:
