@@ -38,7 +38,9 @@ from .transports.email import send_mail
 logger = logging.getLogger(__name__)
 
 TASK = "notifications.tasks.deliver_subscriber_mail"
-BATCH = 20
+BATCH = 100
+# A slow mail server must not take all the workers of its queue.
+MOST_AT_ONCE = 4
 # Longer than any call of a provider.
 LEASE = timedelta(minutes=2)
 # After that an update is no news.
@@ -106,40 +108,61 @@ def _write(mails: Any) -> int:
 def deliver_due() -> int:
     """Send what is due; returns how many were tried. Any number may run at once."""
     tried = 0
-    while taken := _claim(timezone.now()):
-        for mail in taken:
-            _send(mail)
-        tried += len(taken)
+    while (mail := _claim(timezone.now())) is not None:
+        if not _send(mail):
+            break
+        tried += 1
     return tried
 
 
 @transaction.atomic
-def _claim(now: datetime) -> list[SubscriberMail]:
-    """Lease a batch of what is due, a row whose lease has run out among it. The try is committed before the call."""
-    account = TRANSPORTS[Channel.EMAIL].account
-    provider = ProviderAccount.objects.filter(name=account).first()
+def _claim(now: datetime) -> SubscriberMail | None:
+    """Lease what is due first, also when its last lease has run out. The try is committed before the call.
+
+    One at a time: behind a slow mail server the lease of a second would run out before its turn.
+    """
+    _drop_what_is_not_wanted(now)
+    provider = ProviderAccount.objects.filter(name=_account()).first()
     if provider and provider.closed_until:
-        return []
-    due = SubscriberMail.objects.filter(status__in=UNFINISHED, due_at__lte=now).order_by("due_at")
-    rows = list(
-        due.select_for_update(skip_locked=True, of=("self",)).select_related(
-            "user", "stakeholder", "update__incident__service__team"
-        )[:BATCH]
+        return None
+    under_way = SubscriberMail.objects.filter(status=NotificationStatus.SENDING, due_at__gt=now)
+    if under_way.count() >= MOST_AT_ONCE:
+        return None
+    due = SubscriberMail.objects.filter(status__in=UNFINISHED, due_at__lte=now).order_by("due_at", "pk")
+    mail = (
+        due.select_for_update(skip_locked=True, of=("self",))
+        .select_related("user", "stakeholder", "update__incident__service__team")
+        .first()
     )
-    taken = []
-    for mail in rows:
+    if mail and not _is_wanted(mail):  # behind very many others
+        return None
+    if mail:
+        mail.status, mail.due_at, mail.tries = NotificationStatus.SENDING, now + LEASE, mail.tries + 1
+        mail.save(update_fields=["status", "due_at", "tries", "updated_at"])
+    return mail
+
+
+def _drop_what_is_not_wanted(now: datetime) -> None:
+    """Of what is due: whoever has unsubscribed since gets no more, and what is too old is no news."""
+    due = SubscriberMail.objects.filter(status__in=UNFINISHED, due_at__lte=now).order_by("due_at", "pk")
+    rows = due.select_for_update(skip_locked=True, of=("self",)).select_related(
+        "user", "stakeholder", "update__incident"
+    )
+    dropped = []
+    for mail in rows[:BATCH]:
         if not _is_wanted(mail):
             mail.status = NotificationStatus.CANCELLED
         elif mail.created_at < now - TRIED_FOR:
             mail.status = NotificationStatus.DEAD
             mail.last_error = mail.last_error or "its senders died or were too slow"
-        elif wait := limits.take(account, mail.pk, is_critical=False, now=now):
-            mail.due_at = now + wait
         else:
-            mail.status, mail.due_at, mail.tries = NotificationStatus.SENDING, now + LEASE, mail.tries + 1
-            taken.append(mail)
-    SubscriberMail.objects.bulk_update(rows, ["status", "due_at", "tries", "last_error"])
-    return taken
+            break  # it is to be sent first
+        dropped.append(mail)
+    SubscriberMail.objects.bulk_update(dropped, ["status", "last_error"])
+
+
+def _account() -> str:
+    return TRANSPORTS[Channel.EMAIL].account
 
 
 def _is_wanted(mail: SubscriberMail) -> bool:
@@ -152,8 +175,13 @@ def _is_wanted(mail: SubscriberMail) -> bool:
     return Subscription.objects.filter(whose & to).exists()
 
 
-def _send(mail: SubscriberMail) -> None:
+def _send(mail: SubscriberMail) -> bool:
+    """Hand it over, outside any transaction. False when the provider's limit is used up: it waits, as the others do."""
     now = timezone.now()
+    if wait := limits.take(_account(), mail.pk, is_critical=False, now=now):
+        mail.status, mail.due_at, mail.tries = NotificationStatus.PENDING, now + wait, mail.tries - 1
+        mail.save(update_fields=["status", "due_at", "tries", "updated_at"])
+        return False
     try:
         mail.provider_id = send_mail(render(mail))
     except DeliveryError as error:
@@ -169,6 +197,7 @@ def _send(mail: SubscriberMail) -> None:
     else:
         mail.status, mail.sent_at, mail.last_error = NotificationStatus.SENT, timezone.now(), ""
     mail.save(update_fields=["status", "due_at", "last_error", "sent_at", "provider_id", "updated_at"])
+    return True
 
 
 def render(mail: SubscriberMail) -> Letter:

@@ -150,7 +150,7 @@ CELERY_TASK_DEFAULT_QUEUE = "openalert"
 # Addresses that people gave us may all hang: they are not in the way of pages either.
 CELERY_TASK_ROUTES = {
     "notifications.tasks.deliver": {"queue": "delivery"},
-    "notifications.tasks.deliver_subscriber_mail": {"queue": "delivery"},
+    "notifications.tasks.deliver_subscriber_mail": {"queue": "webhooks"},
     "notifications.tasks.deliver_webhook": {"queue": "webhooks"},
     "notifications.tasks.tell_slack": {"queue": "webhooks"},
     "teams.tasks.*": {"queue": "delivery"},
