@@ -22,7 +22,7 @@ class PostmortemForm(forms.Form):
         max_length=LONGEST_BODY,
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 28}),
+        widget=forms.Textarea(attrs={"rows": 28, "class": "input"}),
         label="Text",
     )
     version = forms.IntegerField(min_value=0, max_value=LARGEST_VERSION, widget=forms.HiddenInput)
@@ -73,3 +73,5 @@ class ItemsFilterForm(forms.Form):
     def __init__(self, data: Any, *, user: User) -> None:
         super().__init__(data)
         self.fields["team"].queryset = Team.objects.visible_to(user)
+        for name in ("state", "team"):
+            self.fields[name].widget.attrs["class"] = "input"

@@ -35,6 +35,7 @@ class QuickTaskForm(forms.Form):
         label="Add a task",
         widget=forms.TextInput(
             attrs={
+                "class": "input",
                 "placeholder": "Check the replicas @ana due 30m",
                 "autocomplete": "off",
                 "data-shortcut": "t",
