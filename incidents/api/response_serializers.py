@@ -12,7 +12,7 @@ from teams.api.serializers import ServiceRefSerializer, UserRefSerializer
 from .serializers import IncidentRefSerializer
 
 
-class RoleSerializer(serializers.Serializer):
+class HeldRoleSerializer(serializers.Serializer):
     role = serializers.CharField(max_length=60)
     duty = serializers.CharField(read_only=True)
     user = UserRefSerializer(allow_null=True, read_only=True)

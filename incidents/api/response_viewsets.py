@@ -60,25 +60,27 @@ class _OfIncident:
 class RolesView(_OfIncident, GenericAPIView):
     """Who has which role. All of them in one answer: they are few."""
 
-    serializer_class = serializers.RoleSerializer
+    serializer_class = serializers.HeldRoleSerializer
     pagination_class = None
     filter_backends = []
 
     def get_queryset(self) -> QuerySet[Incident]:
         return Incident.objects.none()
 
-    @extend_schema(responses=serializers.RoleSerializer(many=True))
+    @extend_schema(responses=serializers.HeldRoleSerializer(many=True))
     def get(self, request: Request, incident_id: UUID) -> Response:
-        return Response(serializers.RoleSerializer(roles.roles_of(self.seen()), many=True).data)
+        return Response(serializers.HeldRoleSerializer(roles.roles_of(self.seen()), many=True).data)
 
-    @extend_schema(request=serializers.AssignRoleSerializer, responses=serializers.RoleSerializer(many=True))
+    @extend_schema(
+        request=serializers.AssignRoleSerializer, responses=serializers.HeldRoleSerializer(many=True)
+    )
     def put(self, request: Request, incident_id: UUID) -> Response:
         """Assign a role, or hand it over."""
         incident = self.changed()
         roles.assign(
             incident_id=incident.pk, actor=asker(request), **self.read(serializers.AssignRoleSerializer)
         )
-        return Response(serializers.RoleSerializer(roles.roles_of(incident), many=True).data)
+        return Response(serializers.HeldRoleSerializer(roles.roles_of(incident), many=True).data)
 
 
 class TaskViewSet(_OfIncident, ListModelMixin, GenericViewSet):
