@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from openalert.admin_tools import RecordAdmin, RecordInline
 from openalert.exceptions import OpenAlertError
 
-from . import lifecycle, timeline
+from . import lifecycle, subscriptions, timeline
 from .models import Incident, ReportSchedule, ReportSent, ResponseSettings, Stakeholder, TimelineEntry
 from .reports import mail
 from .response_forms import ResponseSettingsForm
@@ -162,13 +162,20 @@ class ResponseSettingsAdmin(admin.ModelAdmin):
 
 
 @admin.register(Stakeholder)
-class StakeholderAdmin(admin.ModelAdmin):
-    """Who gets status updates without an account. They say themselves whether they want them; removing one forgets them."""
+class StakeholderAdmin(RecordAdmin):
+    """Who gets status updates without an account. They say themselves whether they want them."""
 
     list_display = ("address", "confirmed_at", "asked_at", "asked")
     list_filter = ("confirmed_at",)
     search_fields = ("address",)
-    readonly_fields = ("address", "confirmed_at", "asked_at", "asked")
+    actions = ("forget",)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    @admin.action(description="Forget them", permissions=["forget"])
+    def forget(self, request: HttpRequest, queryset: QuerySet[Stakeholder]) -> None:
+        count = subscriptions.forget(queryset.values_list("pk", flat=True))
+        self.message_user(
+            request, f"{count} forgotten, with their subscriptions and mails.", messages.SUCCESS
+        )
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("incidents.delete_stakeholder")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -52,7 +53,7 @@ def assign(*, incident_id: UUID, role: str, user: User | None, actor: Actor) -> 
     if user == before:
         return incident
     require_member(user, team, field="user")
-    told = {"role": role, "before": str(before) if before else ""}
+    told: dict[str, Any] = {"role": role, "before": str(before) if before else ""}
     if user is None:
         RoleAssignment.objects.filter(incident=incident, role=role).delete()
         timeline.record(incident, Kind.ROLE_FREED, actor=actor, **told)

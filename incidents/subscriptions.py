@@ -116,6 +116,13 @@ def remove(*, subscription_ids: Iterable[UUID]) -> None:
     Subscription.objects.filter(pk__in=list(subscription_ids)).delete()
 
 
+def forget(stakeholder_ids: Iterable[UUID]) -> int:
+    """Remove all that is known of stakeholders: the address, what they subscribed to, and their mails. Returns how many."""
+    return (
+        Stakeholder.objects.filter(pk__in=list(stakeholder_ids)).delete()[1].get("incidents.Stakeholder", 0)
+    )
+
+
 # What the links in mails do
 
 

@@ -136,7 +136,7 @@ def _lock(task_id: UUID, *, missing_ok: bool = False) -> Any:
         .select_for_update(of=("self",))
         .first()
     )
-    if task is None:
+    if task is None or incident is None:
         if missing_ok:
             return None
         raise IncidentTask.DoesNotExist
