@@ -176,3 +176,9 @@ def test_an_update_that_is_sent_twice_goes_out_once(cast, pages, incident):
     for _ in range(2):
         assert client.post(path, given, headers=htmx).status_code == 204
     assert SubscriberMail.objects.count() == 1
+
+
+def test_forgotten_means_that_nothing_is_left(incident):
+    subscription = subscribe(incident, "boss@example.org")
+    assert subscriptions.forget([subscription.stakeholder_id]) == 1
+    assert not Subscription.objects.exists() and not SubscriberMail.objects.exists()
