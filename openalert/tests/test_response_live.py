@@ -91,6 +91,12 @@ def test_two_work_on_an_incident_side_by_side(stack, monkeypatch):
         again.get_by_role("button", name="Take it").click()
         again.locator("[data-save-state]", has_text="Saved").wait_for()
         assert Postmortem.objects.get().body == "# His, on a train"
+
+        # Nothing is wider than a phone.
+        hers.set_viewport_size({"width": 360, "height": 780})
+        for path in ("", "postmortem/", "split/", "subscribers/"):
+            hers.goto(f"{address}{path}")
+            assert hers.evaluate("document.documentElement.scrollWidth") == 360, path
         photograph(browser, stack.url, ana, incident)
 
     assert IncidentTask.objects.filter(done_at=None).get().assignee == bo
