@@ -119,3 +119,15 @@ class InvalidSpan(OpenAlertError):
     code = "invalid_span"
     detail = "By how much? Up to 24 hours."
     status = 400
+
+
+class NothingToSplit(OpenAlertError):
+    code = "nothing_to_split"
+    detail = "None of these alerts is the incident's own."
+    status = 409
+
+
+class SplitsEverything(OpenAlertError):
+    code = "splits_everything"
+    detail = "Leave at least one alert: these are all that the incident has."
+    status = 409

@@ -21,6 +21,11 @@ WITH locked AS MATERIALIZED (
 )
 UPDATE alerts_alert a SET incident_id = %s, updated_at = %s FROM locked WHERE a.id = locked.id
 """
+# Where they come from, in case the merge is undone.
+REMEMBER = """
+INSERT INTO alerts_alertmove (alert_id, incident_id)
+SELECT id, incident_id FROM alerts_alert WHERE incident_id = ANY(%s::uuid[]) ON CONFLICT DO NOTHING
+"""
 
 
 def connect() -> None:
@@ -67,4 +72,6 @@ def take_alerts_back(incidents: list[Incident], **kwargs: Any) -> None:
 
 def move_alerts(incidents: list[Incident], target: Incident, **kwargs: Any) -> None:
     """The incidents go on in `target`: their alerts, the current ones too, are its own from now on."""
-    sql.execute(MOVE, [sql.as_array(incident.id_text for incident in incidents), target.pk, timezone.now()])
+    sources = sql.as_array(incident.id_text for incident in incidents)
+    sql.execute(REMEMBER, [sources])
+    sql.execute(MOVE, [sources, target.pk, timezone.now()])

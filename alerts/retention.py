@@ -32,6 +32,8 @@ WITH oldest AS MATERIALIZED (
     ORDER BY a.id FOR UPDATE SKIP LOCKED
 ), additions AS (
     DELETE FROM alerts_alertadditions d WHERE d.alert_id = ANY (ARRAY(SELECT id FROM old))
+), moves AS (
+    DELETE FROM alerts_alertmove m WHERE m.alert_id = ANY (ARRAY(SELECT id FROM old))
 ), removed AS (
     DELETE FROM alerts_alert a WHERE a.id = ANY (ARRAY(SELECT id FROM old)) AND NOT a.is_current RETURNING 1
 )

@@ -19,6 +19,7 @@ from .counts import counts_of
 from .edits import additions_of, labels_of, tags_of
 from .enums import AlertStatus, Source
 from .formats.reading import is_web_address
+from .images import images_of
 from .models import Alert
 
 MOST_SHOWN = 50
@@ -49,7 +50,14 @@ def incident_alerts(request: HttpRequest, number: int) -> HttpResponse:
         "alerts/_incident_alerts.html",
         {
             "alerts": [
-                (alert, description_of(alert), links_of(alert), labels_of(alert), tags_shown(alert))
+                (
+                    alert,
+                    description_of(alert),
+                    links_of(alert),
+                    labels_of(alert),
+                    tags_shown(alert),
+                    images_of(alert),
+                )
                 for alert in shown
             ],
             "counts": counts_of([incident.pk])[incident.pk],

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
@@ -122,6 +123,6 @@ def ask(request: HttpRequest, incident: Incident, question: Question) -> HttpRes
     return render(
         request,
         template,
-        {"incident": incident, "question": question},
+        {"incident": incident, "question": question, "once_key": uuid4()},
         status=HTTPStatus.UNPROCESSABLE_ENTITY if question.form.errors else HTTPStatus.OK,
     )

@@ -11,9 +11,10 @@ from django.utils.html import format_html
 from openalert.admin_tools import RecordAdmin, RecordInline
 from openalert.exceptions import OpenAlertError
 
-from . import lifecycle, timeline
-from .models import Incident, ReportSchedule, ReportSent, TimelineEntry
+from . import lifecycle, subscriptions, timeline
+from .models import Incident, ReportSchedule, ReportSent, ResponseSettings, Stakeholder, TimelineEntry
 from .reports import mail
+from .response_forms import ResponseSettingsForm
 from .timeline import Actor
 
 
@@ -144,3 +145,37 @@ class ReportScheduleAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: ReportSchedule | None = None) -> bool:
         return False
+
+
+class ResponseSettingsAdminForm(ResponseSettingsForm):
+    class Meta(ResponseSettingsForm.Meta):
+        fields = ["team", "roles", "postmortem_template"]
+
+
+@admin.register(ResponseSettings)
+class ResponseSettingsAdmin(admin.ModelAdmin):
+    """Roles and the template of postmortems: of a team, or without one of the installation."""
+
+    form = ResponseSettingsAdminForm
+    list_display = ("__str__", "team")
+    list_select_related = ("team",)
+
+
+@admin.register(Stakeholder)
+class StakeholderAdmin(RecordAdmin):
+    """Who gets status updates without an account. They say themselves whether they want them."""
+
+    list_display = ("address", "confirmed_at", "asked_at", "asked")
+    list_filter = ("confirmed_at",)
+    search_fields = ("address",)
+    actions = ("forget",)
+
+    @admin.action(description="Forget them", permissions=["forget"])
+    def forget(self, request: HttpRequest, queryset: QuerySet[Stakeholder]) -> None:
+        count = subscriptions.forget(queryset.values_list("pk", flat=True))
+        self.message_user(
+            request, f"{count} forgotten, with their subscriptions and mails.", messages.SUCCESS
+        )
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("incidents.delete_stakeholder")

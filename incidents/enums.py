@@ -67,10 +67,28 @@ class Kind(models.TextChoices):
     REOPENED = "reopened", "Reopened"
     MERGED_INTO = "merged_into", "Merged into another incident"
     MERGED = "merged", "Another incident merged into it"
+    UNMERGED = "unmerged", "Taken out of another incident again"
+    UNMERGED_FROM = "unmerged_from", "An incident was taken out of it again"
+    SPLIT_OFF = "split_off", "Alerts split off into another incident"
+    SPLIT_FROM = "split_from", "Split off from another incident"
+    LINKED = "linked", "Linked with another incident"
+    UNLINKED = "unlinked", "Link with another incident taken away"
     UPSTREAM_OPEN = "upstream_open", "Incident of a service that it depends on"
     SEVERITY_CHANGED = "severity_changed", "Severity changed"
     NOTE = "note", "Note"
     SUMMARY_CHANGED = "summary_changed", "Summary changed"
+    STATUS_UPDATE = "status_update", "Status update"
+    ROLE_ASSIGNED = "role_assigned", "Role assigned"
+    ROLE_FREED = "role_freed", "Role given up"
+    TASK_ADDED = "task_added", "Task added"
+    TASK_CHANGED = "task_changed", "Task changed"
+    TASK_DONE = "task_done", "Task done"
+    TASK_REOPENED = "task_reopened", "Task to be done again"
+    TASK_REMOVED = "task_removed", "Task removed"
+    POSTMORTEM_STARTED = "postmortem_started", "Postmortem started"
+    POSTMORTEM_MOVED = "postmortem_moved", "State of the postmortem changed"
+    ACTION_ITEM_ADDED = "action_item_added", "Action item added"
+    ACTION_ITEM_MOVED = "action_item_moved", "State of an action item changed"
     REASSIGNED = "reassigned", "Reassigned"
     ESCALATION_STARTED = "escalation_started", "Escalation started"
     REROUTED = "rerouted", "Another policy is in charge"
@@ -82,6 +100,49 @@ class Kind(models.TextChoices):
     PAGE_SENT = "page_sent", "Page sent"
     PAGE_RECEIPT = "page_receipt", "What became of a page"
     PAGE_FAILED = "page_failed", "Page failed"
+
+
+class UpdateState(models.TextChoices):
+    """Where an incident stands, as those are told who do not work on it."""
+
+    INVESTIGATING = "investigating", "Investigating"
+    IDENTIFIED = "identified", "Identified"
+    MONITORING = "monitoring", "Monitoring"
+    RESOLVED = "resolved", "Resolved"
+
+
+class LinkKind(models.TextChoices):
+    """What an incident is to the one that it is linked with."""
+
+    RELATES_TO = "relates_to", "relates to"
+    CAUSED_BY = "caused_by", "caused by"
+    DUPLICATE_OF = "duplicate_of", "duplicate of"
+
+    @property
+    def inverse(self) -> str:
+        """What the other one is to the incident."""
+        return {
+            LinkKind.RELATES_TO: "relates to",
+            LinkKind.CAUSED_BY: "caused",
+            LinkKind.DUPLICATE_OF: "duplicated by",
+        }[self]
+
+
+class PostmortemState(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    IN_REVIEW = "in_review", "In review"
+    PUBLISHED = "published", "Published"
+
+
+class ActionItemState(models.TextChoices):
+    OPEN = "open", "Open"
+    IN_PROGRESS = "in_progress", "In progress"
+    DONE = "done", "Done"
+    DROPPED = "dropped", "Dropped"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (ActionItemState.DONE, ActionItemState.DROPPED)
 
 
 class ReportKind(models.TextChoices):

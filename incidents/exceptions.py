@@ -50,6 +50,76 @@ class EmptyNote(OpenAlertError):
     status = 400
 
 
+class NotMerged(OpenAlertError):
+    code = "not_merged"
+    status = 409
+
+    def __init__(self, *, number: int) -> None:
+        super().__init__(f"Incident {number} is not merged into another one.")
+
+
+class UnknownRole(OpenAlertError):
+    code = "unknown_role"
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"The team has no role “{role}”.", field="role")
+
+
+class NotInTeam(OpenAlertError):
+    """Only those who see an incident can work on it."""
+
+    code = "not_in_team"
+
+    def __init__(self, *, person: str, team: str, field: str) -> None:
+        super().__init__(f"{person} is no active member of {team}.", field=field)
+
+
+class EmptyText(OpenAlertError):
+    code = "empty_text"
+    detail = "It needs some text."
+
+
+class LinkedWithItself(OpenAlertError):
+    code = "linked_with_itself"
+    detail = "Choose another incident: this one cannot be linked with itself."
+
+
+class TooManyAsked(OpenAlertError):
+    """Nobody's mailbox is flooded from here."""
+
+    code = "too_many_asked"
+    status = 429
+
+    def __init__(self, *, address: str) -> None:
+        super().__init__(
+            f"{address} was asked several times lately and has not agreed: it is not asked again for now.",
+            field="address",
+        )
+
+
+class TooManySubscriptions(OpenAlertError):
+    code = "too_many_subscriptions"
+    status = 409
+    detail = "So many are subscribed already that nobody more can be."
+
+
+class PostmortemChanged(OpenAlertError):
+    """Somebody else has saved it meanwhile: what was sent is not written over theirs."""
+
+    code = "postmortem_changed"
+    status = 409
+
+    def __init__(self, *, version: int, by: str) -> None:
+        super().__init__(f"{by} has saved version {version} meanwhile. Your text was not saved over it.")
+        self.version = version
+
+
+class PostmortemPublished(OpenAlertError):
+    code = "postmortem_published"
+    status = 409
+    detail = "It is published: put it back to draft to change it."
+
+
 class BadIdempotencyKey(OpenAlertError):
     code = "bad_idempotency_key"
     detail = "The header Idempotency-Key has to be a UUID."

@@ -1,4 +1,4 @@
-"""Merging: two incidents turn out to be one problem, and go on as one. It is not undone.
+"""Merging: two incidents turn out to be one problem, and go on as one. It is undone by alerts.splitting, which knows the alerts.
 
 The source is resolved and says where it goes on; its escalation and its waiting pages stop, and its alerts move.
 The target keeps its status, whoever is on it, and its own story: each of the two timelines tells of the merge and
@@ -71,3 +71,22 @@ def _write(merged: list[Incident], target: Incident, actor: Actor) -> None:
     worst = min((Severity(incident.severity) for incident in [target, *merged]), key=lambda s: s.rank)
     lifecycle.set_severities([(target, worst)], actor=actor)
     signals.incidents_merged.send(sender=Incident, incidents=merged, target=target, actor=actor)
+
+
+def undo_locked(source: Incident, target: Incident, *, actor: Actor, count: int) -> None:
+    """Let an incident, which goes on in `target`, be one of its own again: it is open. Rows locked by the caller, who has
+    given it its `count` alerts back."""
+    now = timezone.now()
+    source.merged_into = None
+    source.move_to(Status.OPEN, at=now)
+    source.assigned_to = None
+    source.save()
+    timeline.record_all(
+        [
+            timeline.entry(source, Kind.UNMERGED, actor=actor, at=now, numbers=[target.number], count=count),
+            timeline.entry(
+                target, Kind.UNMERGED_FROM, actor=actor, at=now, numbers=[source.number], count=count
+            ),
+        ]
+    )
+    signals.incidents_reopened.send(sender=Incident, incidents=[source], actor=actor)

@@ -12,6 +12,8 @@ from teams.models import User
 from .exceptions import BadIdempotencyKey
 
 HEADER = "Idempotency-Key"
+# Of forms that may be sent twice without a script: made with the page.
+FIELD = "once_key"
 CLAIM = (
     "INSERT INTO incidents_doneaction (user_id, key) VALUES (%s, %s) ON CONFLICT (user_id, key) DO NOTHING"
 )
@@ -19,8 +21,11 @@ FORGET = "DELETE FROM incidents_doneaction WHERE done_at < now() - interval '1 d
 
 
 def key_of(request: HttpRequest) -> UUID | None:
-    """The key that the page gave the action; None without one. Raises BadIdempotencyKey."""
-    given = request.headers.get(HEADER)
+    """The key that the page gave the action; None without one. Raises BadIdempotencyKey.
+
+    The header comes first: a form that waited in the tab for a connection may have been filled in again since.
+    """
+    given = request.headers.get(HEADER) or request.POST.get(FIELD)
     if not given:
         return None
     try:

@@ -19,3 +19,8 @@ incidents_reopened = Signal()
 incidents_severity_changed = Signal()
 # Resolved, as what they are about goes on in `target` (an Incident, row locked, unresolved). Not told as resolved.
 incidents_merged = Signal()
+
+# With `updates`, a list of StatusUpdate with incident, service and team loaded: subscribers are to be told.
+status_updates_published = Signal()
+# With `stakeholders`, a list of Stakeholder: they are to be asked whether they agree to get updates.
+stakeholders_asked = Signal()

@@ -14,7 +14,7 @@ from openalert.words import listed
 from teams.models import User
 
 from . import rooms
-from .enums import ActorKind, Kind, Severity
+from .enums import ActionItemState, ActorKind, Kind, LinkKind, PostmortemState, Severity, UpdateState
 from .models import Incident, TimelineEntry
 
 
@@ -177,6 +177,28 @@ def _severity(who: str, data: dict[str, Any]) -> str:
     return f"{who} {verb} the severity from {before.label.lower()} to {after.label.lower()}"
 
 
+def _linked(who: str, data: dict[str, Any]) -> str:
+    """`is_other`: the entry is in the timeline of the incident that the link leads to."""
+    kind = LinkKind(data["link"])
+    words = kind.inverse if data["is_other"] else str(kind.label)
+    return f"{words} {_numbers(data)}"
+
+
+def _count(data: dict[str, Any]) -> str:
+    return "1 alert" if data["count"] == 1 else f"{data['count']} alerts"
+
+
+def _role_assigned(who: str, data: dict[str, Any]) -> str:
+    after = f", after {data['before']}" if data["before"] else ""
+    if data["to"] == who:
+        return f"{who} took on {data['role']}{after}"
+    return f"{who} made {data['to']} {data['role']}{after}"
+
+
+def _task_added(who: str, data: dict[str, Any]) -> str:
+    return f"{who} added the task “{data['task']}”" + (f" for {data['to']}" if data["to"] else "")
+
+
 SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.OPENED: lambda who, data: f"{who} opened the incident",
     Kind.ALERT_ADDED: lambda who, data: f"{who} sent {_alerts(data)}",
@@ -195,6 +217,12 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     Kind.REOPENED: lambda who, data: f"{who} reopened the incident",
     Kind.MERGED_INTO: lambda who, data: f"{who} merged it into {_numbers(data)}",
     Kind.MERGED: lambda who, data: f"{who} merged {_numbers(data)} into it",
+    Kind.UNMERGED: lambda who, data: f"{who} took it out of {_numbers(data)} again, with {_count(data)}",
+    Kind.UNMERGED_FROM: lambda who, data: f"{who} took {_numbers(data)} out of it again, with {_count(data)}",
+    Kind.SPLIT_OFF: lambda who, data: f"{who} split {_alerts(data)} off into {_numbers(data)}",
+    Kind.SPLIT_FROM: lambda who, data: f"{who} split it off from {_numbers(data)} with {_alerts(data)}",
+    Kind.LINKED: lambda who, data: f"{who} linked it: {_linked(who, data)}",
+    Kind.UNLINKED: lambda who, data: f"{who} took a link away: {_linked(who, data)}",
     Kind.UPSTREAM_OPEN: _upstream,
     Kind.SEVERITY_CHANGED: _severity,
     Kind.NOTE: lambda who, data: (
@@ -202,6 +230,24 @@ SENTENCES: dict[Kind, Callable[[str, dict[str, Any]], str]] = {
     ),
     Kind.SUMMARY_CHANGED: lambda who, data: (
         f"{who} pinned a summary" if data.get("text") else f"{who} took the summary away"
+    ),
+    Kind.STATUS_UPDATE: lambda who, data: f"{who} told subscribers: {UpdateState(data['state']).label}",
+    Kind.ROLE_ASSIGNED: _role_assigned,
+    Kind.ROLE_FREED: lambda who, data: f"{who} took {data['role']} from {data['before']}",
+    Kind.TASK_ADDED: _task_added,
+    Kind.TASK_CHANGED: lambda who, data: (
+        f"{who} changed the task “{data['task']}”: {data['to'] or 'nobody'} has it"
+    ),
+    Kind.TASK_DONE: lambda who, data: f"{who} finished the task “{data['task']}”",
+    Kind.TASK_REOPENED: lambda who, data: f"{who} put the task “{data['task']}” back",
+    Kind.TASK_REMOVED: lambda who, data: f"{who} removed the task “{data['task']}”",
+    Kind.POSTMORTEM_STARTED: lambda who, data: f"{who} started the postmortem",
+    Kind.POSTMORTEM_MOVED: lambda who, data: (
+        f"{who} moved the postmortem to {PostmortemState(data['state']).label.lower()}"
+    ),
+    Kind.ACTION_ITEM_ADDED: lambda who, data: f"{who} added the action item “{data['item']}”",
+    Kind.ACTION_ITEM_MOVED: lambda who, data: (
+        f"{who} moved the action item “{data['item']}” to {ActionItemState(data['state']).label.lower()}"
     ),
     Kind.REASSIGNED: lambda who, data: f"{who} reassigned it to {data['to']}",
     Kind.ESCALATION_STARTED: lambda who, data: f"Escalation started: {data['policy']}",

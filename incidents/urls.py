@@ -1,7 +1,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from . import merge_views, triage_views, views
+from . import merge_views, postmortem_views, response_views, triage_views, update_views, views
 from .reports import views as report_views
 
 urlpatterns = [
@@ -26,6 +26,53 @@ urlpatterns = [
     path("incidents/<int:number>/summary/", views.summary, name="incident-summary"),
     path("incidents/<int:number>/severity/", views.change_severity, name="incident-severity"),
     path("incidents/<int:number>/notes/", views.add_note, name="incident-note"),
+    path("incidents/<int:number>/roles/", response_views.role, name="incident-role"),
+    path("incidents/<int:number>/tasks/", response_views.tasks, name="incident-tasks"),
+    path("incidents/<int:number>/tasks/add/", response_views.add_task, name="incident-task-new"),
+    path("incidents/<int:number>/tasks/<uuid:pk>/", response_views.change_task, name="incident-task"),
+    path(
+        "incidents/<int:number>/tasks/<uuid:pk>/done/", response_views.finish_task, name="incident-task-done"
+    ),
+    path(
+        "incidents/<int:number>/tasks/<uuid:pk>/remove/",
+        response_views.remove_task,
+        name="incident-task-remove",
+    ),
+    path("incidents/<int:number>/links/", response_views.linked, name="incident-links"),
+    path("incidents/<int:number>/links/add/", response_views.add_link, name="incident-link-new"),
+    path(
+        "incidents/<int:number>/links/<uuid:pk>/remove/",
+        response_views.remove_link,
+        name="incident-link-remove",
+    ),
+    path("incidents/<int:number>/services/", response_views.services, name="incident-services"),
+    path("incidents/<int:number>/updates/", update_views.updates, name="incident-updates"),
+    path("incidents/<int:number>/updates/publish/", update_views.publish, name="incident-publish"),
+    path("incidents/<int:number>/subscribe/", update_views.subscribe_me, name="incident-subscribe"),
+    path("incidents/<int:number>/subscribers/", update_views.subscribers, name="incident-subscribers"),
+    path(
+        "incidents/<int:number>/subscribers/<uuid:pk>/remove/",
+        update_views.remove_subscriber,
+        name="incident-subscriber-remove",
+    ),
+    path("subscriptions/confirm/<str:token>/", update_views.confirm, name="subscription-confirm"),
+    path("subscriptions/end/<str:token>/", update_views.end, name="subscription-end"),
+    path("incidents/<int:number>/postmortem/", postmortem_views.postmortem_page, name="postmortem"),
+    path("incidents/<int:number>/postmortem/start/", postmortem_views.start, name="postmortem-start"),
+    path("incidents/<int:number>/postmortem/save/", postmortem_views.save, name="postmortem-save"),
+    path("incidents/<int:number>/postmortem/preview/", postmortem_views.preview, name="postmortem-preview"),
+    path(
+        "incidents/<int:number>/postmortem/import/",
+        postmortem_views.import_timeline,
+        name="postmortem-import",
+    ),
+    path("incidents/<int:number>/postmortem/state/", postmortem_views.move, name="postmortem-state"),
+    path("incidents/<int:number>/postmortem/history/", postmortem_views.history, name="postmortem-history"),
+    path("incidents/<int:number>/postmortem.md", postmortem_views.export, name="postmortem-export"),
+    path("incidents/<int:number>/action-items/", postmortem_views.add_item, name="action-item-new"),
+    path("action-items/", postmortem_views.item_list, name="action-items"),
+    path("action-items/<uuid:pk>/", postmortem_views.change_item, name="action-item"),
+    path("teams/<uuid:pk>/response/", postmortem_views.response_settings, name="response-settings"),
     path("reports/", report_views.reports_page, name="reports"),
     path("reports/schedules/<uuid:pk>/send/", report_views.send_report, name="report-send"),
     path("reports/<slug:slug>/", report_views.report_section, name="report"),

@@ -14,12 +14,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from openalert.exceptions import OpenAlertError
 from teams.access import can_respond, teams_to_respond_for
 
-from . import lifecycle, once, parts, queries, search, similar, timeline
+from . import lifecycle, once, parts, queries, roles, search, similar, timeline
 from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse, told, wrong
 from .enums import Severity, Status
 from .forms import SNOOZES, FilterForm, NoteForm, OpenForm, SeverityForm, SnoozeForm, SummaryForm, query_of
-from .models import Incident, SavedFilter
+from .models import Incident, Postmortem, SavedFilter
+from .response_views import links_context, tasks_context
 from .timeline import Actor
+from .update_views import updates_context
 
 PAGE_SIZE = 50
 # How much of a long timeline is shown, and shown more of at a time.
@@ -129,6 +131,8 @@ def _header(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "may_respond": can_respond(request.user, incident.service.team),
         "severities": Severity,
         "snoozes": SNOOZES,
+        "roles": roles.roles_of(incident),
+        "postmortem": Postmortem.objects.filter(incident=incident).only("state").first(),
     }
 
 
@@ -143,8 +147,17 @@ def _story(request: HttpRequest, incident: Incident) -> dict[str, Any]:
 
 def _page(request: HttpRequest, incident: Incident) -> dict[str, Any]:
     merged = queries.merged_visible_to(request.user, incident)
-    story = _story(request, incident)
-    return {**_header(request, incident), **story, "merged": merged, "note_form": NoteForm()}
+    header = _header(request, incident)
+    may_respond = header["may_respond"]
+    return {
+        **tasks_context(request, incident, may_respond),
+        **links_context(request, incident, may_respond),
+        **updates_context(request, incident, may_respond),
+        **_story(request, incident),
+        **header,
+        "merged": merged,
+        "note_form": NoteForm(),
+    }
 
 
 @login_required

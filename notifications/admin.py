@@ -31,6 +31,7 @@ from .models import (
     ProviderAccount,
     QuietHours,
     Reply,
+    SubscriberMail,
     Webhook,
     WebhookDelivery,
 )
@@ -119,6 +120,14 @@ class OperationsTeamAdmin(admin.ModelAdmin):
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(RecordAdmin):
     list_display = ("name", "paused_until", "open_until", "failures", "last_failed_at", "last_error")
+
+
+@admin.register(SubscriberMail)
+class SubscriberMailAdmin(RecordAdmin):
+    list_display = ("created_at", "address", "status", "tries", "last_error", "sent_at")
+    list_filter = ("status", "created_at")
+    list_select_related = ("user", "stakeholder", "update")
+    search_fields = ("address",)
 
 
 class AttemptInline(RecordInline):

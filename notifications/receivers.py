@@ -7,9 +7,9 @@ from django.dispatch import Signal
 
 from incidents import signals
 from incidents.lifecycle import Actors
-from incidents.models import Incident
+from incidents.models import Incident, Stakeholder, StatusUpdate
 
-from . import outbox, webhooks
+from . import outbox, subscriber_mail, webhooks
 from .enums import WebhookEvent
 
 ANSWERED = (
@@ -40,6 +40,8 @@ def connect() -> None:
     signals.incidents_severity_changed.connect(reprioritise)
     for signal in EVENTS:
         signal.connect(tell_webhooks)
+    signals.status_updates_published.connect(mail_updates)
+    signals.stakeholders_asked.connect(mail_questions)
 
 
 def drop_waiting_pages(incidents: list[Incident], **kwargs: Any) -> None:
@@ -52,3 +54,11 @@ def reprioritise(incidents: list[Incident], **kwargs: Any) -> None:
 
 def tell_webhooks(signal: Signal, incidents: list[Incident], actor: Actors, **kwargs: Any) -> None:
     webhooks.tell(EVENTS[signal], incidents, actor, target=kwargs.get("target"))
+
+
+def mail_updates(updates: list[StatusUpdate], **kwargs: Any) -> None:
+    subscriber_mail.tell_of_updates(updates)
+
+
+def mail_questions(stakeholders: list[Stakeholder], **kwargs: Any) -> None:
+    subscriber_mail.ask(stakeholders)

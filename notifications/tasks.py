@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
-from . import chat, fallback, outbox, retention, webhooks
+from . import chat, fallback, outbox, retention, subscriber_mail, webhooks
 from .standby import LeftBehind
 
 left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
@@ -45,6 +45,18 @@ def remove_old_pages() -> None:
 def tell_slack(response_url: str, answer: str) -> None:
     """Put the words of an answer where a button was pressed. Being lost leaves the old message there."""
     chat.tell_slack(response_url, answer)
+
+
+@shared_task
+def deliver_subscriber_mail() -> None:
+    """Every other second, and when there is something new: send it. Being lost or doubled is harmless."""
+    subscriber_mail.deliver_due()
+
+
+@shared_task
+def remove_old_subscriber_mail() -> None:
+    """Now and then: addresses are not kept for ever."""
+    subscriber_mail.remove_old()
 
 
 @shared_task

@@ -129,6 +129,7 @@ class Environment:
     page_retention_days: int
     intake_alerts_per_minute: int
     api_requests_per_minute: int
+    alert_image_hosts: list[str]
     worker_concurrency: int
     provider_limit_per_minute: int
     provider_limits: dict[str, int]
@@ -248,6 +249,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
         "timeline_retention_days": reader.integer("TIMELINE_RETENTION_DAYS", 0, lowest=0),
         "page_retention_days": reader.integer("PAGE_RETENTION_DAYS", 0, lowest=0),
+        "alert_image_hosts": reader.read("ALERT_IMAGE_HOSTS", check_image_hosts, IMAGE_HOSTS_WANTED) or [],
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
         "api_requests_per_minute": reader.integer("API_REQUESTS_PER_MINUTE", 1200, lowest=1),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
@@ -425,6 +427,7 @@ DATABASE_WANTED = "postgres://user:password@host:5432/name"
 REDIS_WANTED = "redis://:password@host:6379/0, rediss://… or unix:///path"
 SITE_URL_WANTED = "the address that people use, like https://alerts.example.org, without a path"
 HOSTS_WANTED = "the host names that are served, separated by commas, like alerts.example.org"
+IMAGE_HOSTS_WANTED = "host names from which pictures are shown, separated by commas, like grafana.example.org"
 DOMAIN_WANTED = "the domain behind the @ of integrations' addresses, like alerts.example.org"
 LIMITS_WANTED = "messages a minute by provider account, like smtp=600,twilio=60; 0 for no limit"
 METRICS_WANTED = "at least 16 characters without spaces"
@@ -494,6 +497,10 @@ def check_hosts(given: str) -> list[str]:
     if not hosts or any("/" in host or " " in host for host in hosts):
         raise ValueError
     return hosts
+
+
+def check_image_hosts(given: str) -> list[str]:
+    return [host.lower() for host in check_hosts(given)]
 
 
 def check_domain(given: str) -> str:

@@ -150,6 +150,7 @@ CELERY_TASK_DEFAULT_QUEUE = "openalert"
 # Addresses that people gave us may all hang: they are not in the way of pages either.
 CELERY_TASK_ROUTES = {
     "notifications.tasks.deliver": {"queue": "delivery"},
+    "notifications.tasks.deliver_subscriber_mail": {"queue": "webhooks"},
     "notifications.tasks.deliver_webhook": {"queue": "webhooks"},
     "notifications.tasks.tell_slack": {"queue": "webhooks"},
     "teams.tasks.*": {"queue": "delivery"},
@@ -287,6 +288,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
         "options": {"expires": 240},
     },
+    "mail to subscribers": {
+        "task": "notifications.tasks.deliver_subscriber_mail",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 2},
+    },
+    "old mail to subscribers": {
+        "task": "notifications.tasks.remove_old_subscriber_mail",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 600},
+    },
     "webhook sweep": {
         "task": "notifications.tasks.sweep_webhooks",
         "schedule": timedelta(seconds=2),
@@ -319,6 +330,7 @@ STANDBY = {
 ALERT_RETENTION_DAYS = environment.alert_retention_days
 TIMELINE_RETENTION_DAYS = environment.timeline_retention_days
 PAGE_RETENTION_DAYS = environment.page_retention_days
+ALERT_IMAGE_HOSTS = environment.alert_image_hosts
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
 API_REQUESTS_PER_MINUTE = environment.api_requests_per_minute
 PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute
@@ -384,6 +396,10 @@ SPECTACULAR_SETTINGS = {
         "IncidentStatus": "incidents.enums.Status",
         "TimelineKind": "incidents.enums.Kind",
         "ActorKind": "incidents.enums.ActorKind",
+        "LinkKind": "incidents.enums.LinkKind",
+        "StatusUpdateState": "incidents.enums.UpdateState",
+        "PostmortemState": "incidents.enums.PostmortemState",
+        "ActionItemState": "incidents.enums.ActionItemState",
         "AlertStatus": "alerts.enums.AlertStatus",
         "AlertSource": "alerts.enums.Source",
         "AlertGrouping": "alerts.enums.Grouping",
@@ -420,6 +436,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "api-tokens", "description": "What programs sign in with."},
         {"name": "me", "description": "The person who asks."},
         {"name": "incidents", "description": "What responders acknowledge and resolve."},
+        {"name": "action-items", "description": "What is to be done so that incidents do not happen again."},
         {"name": "alerts", "description": "What monitoring systems sent."},
         {"name": "changes", "description": "What was done to services."},
         {"name": "integrations", "description": "Doors for monitoring systems, and their keys."},

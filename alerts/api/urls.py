@@ -1,7 +1,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from . import field_views, rule_views, viewsets
+from . import field_views, rule_views, split_views, viewsets
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("integrations", viewsets.IntegrationViewSet)
@@ -15,6 +15,8 @@ urlpatterns = [
     path(
         "incidents/<uuid:incident_id>/alerts", viewsets.IncidentAlertsView.as_view(), name="incident-alerts"
     ),
+    path("incidents/<uuid:incident_id>/split", split_views.SplitView.as_view(), name="incident-split"),
+    path("incidents/<uuid:incident_id>/unmerge", split_views.UnmergeView.as_view(), name="incident-unmerge"),
     path(
         "integrations/<uuid:integration_id>/held-alerts",
         rule_views.HeldAlertsView.as_view(),

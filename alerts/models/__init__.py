@@ -7,6 +7,7 @@ from .flap import Flap
 from .heartbeat import Heartbeat, HeartbeatPing, HeartbeatWatch
 from .integration import KEY_LENGTH, Integration
 from .maintenance import MaintenanceSeries, MaintenanceWindow
+from .move import AlertMove
 from .noise import CountedMonth, MonthlyNoise
 from .rule import HeldAlert, IntegrationRule
 
@@ -14,6 +15,7 @@ __all__ = [
     "KEY_LENGTH",
     "Alert",
     "AlertAdditions",
+    "AlertMove",
     "Change",
     "CountedMonth",
     "Flap",

@@ -1,8 +1,8 @@
 import django_filters as filters
 from django.db.models import QuerySet
 
-from incidents.enums import Kind, Severity, Status
-from incidents.models import Incident, IncidentQuerySet, TimelineEntry
+from incidents.enums import ActionItemState, Kind, Severity, Status
+from incidents.models import ActionItem, Incident, IncidentQuerySet, TimelineEntry
 
 
 class IncidentFilter(filters.FilterSet):
@@ -35,3 +35,15 @@ class TimelineFilter(filters.FilterSet):
     class Meta:
         model = TimelineEntry
         fields = ["kind", "after"]
+
+
+class ActionItemFilter(filters.FilterSet):
+    state = filters.MultipleChoiceFilter(choices=ActionItemState.choices)
+    incident = filters.UUIDFilter(field_name="incident_id")
+    team = filters.UUIDFilter(field_name="incident__service__team_id")
+    assignee = filters.UUIDFilter(field_name="assignee_id")
+    due_before = filters.DateFilter(field_name="due_on", lookup_expr="lt")
+
+    class Meta:
+        model = ActionItem
+        fields = ["state", "incident", "team", "assignee", "due_before"]

@@ -82,7 +82,7 @@ class IncidentViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @extend_schema(request=serializers.MergeSerializer)
     @action(detail=True, methods=["post"])
     def merge(self, request: Request, pk: UUID) -> Response:
-        """It is part of another problem: it is resolved, and goes on there with its alerts. There is no way back."""
+        """It is part of another problem: it is resolved, and goes on there with its alerts. `unmerge` is the way back."""
         incident = incident_to_change(request, pk)
         target = self._read(serializers.MergeSerializer)["into"]
         merging.merge(source_ids=[incident.pk], target_id=target.pk, actor=asker(request))

@@ -4,6 +4,7 @@ from .answers import Reply, Verification
 from .contacts import LONGEST_ADDRESS, WEEKDAYS, ContactMethod, NotificationRule, QuietHours
 from .operations import OperationsTeam, ProviderAccount
 from .paging import DeliveryAttempt, MailboxMessage, Notification
+from .subscriber_mail import SubscriberMail
 from .webhooks import Webhook, WebhookDelivery
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ProviderAccount",
     "QuietHours",
     "Reply",
+    "SubscriberMail",
     "Verification",
     "Webhook",
     "WebhookDelivery",

@@ -34,6 +34,7 @@ class Message:
     is_page: bool = False
     is_bundle: bool = False
     request_id: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def label_of(self, action: Action) -> str:
         """What a button says that answers it."""
@@ -46,6 +47,28 @@ class Message:
         for address in self.answers.values():
             text = text.replace(address, "(a link)")
         return text
+
+
+class Mail(Protocol):
+    """What an email is made of; `headers` are more than every mail has. A Message is one."""
+
+    @property
+    def notification_id(self) -> UUID: ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def html(self) -> str: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
 
 
 class Transport(Protocol):

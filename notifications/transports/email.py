@@ -10,7 +10,7 @@ from notifications.exceptions import DeliveryError
 from openalert import correlation_id
 
 from . import sendgrid_account
-from .base import Message
+from .base import Mail, Message
 
 REFUSED = 500  # the first of the 5yz
 
@@ -29,10 +29,15 @@ class EmailTransport:
         return ""
 
     def send(self, message: Message) -> str:
-        return sendgrid_account.send(message) if sendgrid_account.is_configured() else send_by_smtp(message)
+        return send_mail(message)
 
 
-def send_by_smtp(message: Message) -> str:
+def send_mail(mail: Mail) -> str:
+    """Returns the provider's id for it. Raises DeliveryError."""
+    return sendgrid_account.send(mail) if sendgrid_account.is_configured() else send_by_smtp(mail)
+
+
+def send_by_smtp(message: Mail) -> str:
     """Source of the reply codes: RFC 5321 §4.2.1; 4yz may be tried again, 5yz may not. Enhanced: RFC 3463 §3.2."""
     message_id = make_msgid(str(message.notification_id))
     email = EmailMultiAlternatives(
@@ -43,6 +48,7 @@ def send_by_smtp(message: Message) -> str:
         headers={
             "Message-ID": message_id,
             "Auto-Submitted": "auto-generated",
+            **message.headers,
             **correlation_id.headers_for_others(),
         },
     )

@@ -22,7 +22,7 @@ from sendgrid.helpers.mail import (
 from notifications.exceptions import DeliveryError
 
 from . import http
-from .base import Message
+from .base import Mail as Letter
 
 ACCOUNT = "sendgrid"
 NOTIFICATION = "openalert_notification"  # comes back with each event
@@ -32,17 +32,19 @@ def is_configured() -> bool:
     return bool(settings.SENDGRID_API_KEY)
 
 
-def send(message: Message) -> str:
+def send(message: Letter) -> str:
     """Returns SendGrid's X-Message-Id. Raises DeliveryError."""
-    name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
+    sender, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
     mail = Mail(
-        from_email=From(address, name),
+        from_email=From(address, sender),
         to_emails=To(message.address),
         subject=message.subject,
         plain_text_content=message.text,
         html_content=message.html or None,
     )
     mail.add_header(Header("Auto-Submitted", "auto-generated"))
+    for name, value in message.headers.items():
+        mail.add_header(Header(name, value))
     mail.add_custom_arg(CustomArg(NOTIFICATION, str(message.notification_id)))
     # Our links are signed and secret: they are not SendGrid's to rewrite and follow.
     mail.tracking_settings = TrackingSettings(

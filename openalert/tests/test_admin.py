@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from alerts.admin import Integration
 from alerts.tests.factories import (
@@ -23,11 +24,11 @@ from escalations.tests.factories import (
     StepFactory,
 )
 from incidents.enums import ReportKind, Status
-from incidents.models import Incident
+from incidents.models import Incident, ResponseSettings, Stakeholder
 from incidents.reports import schedules
 from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
 from notifications.enums import ReplyOutcome
-from notifications.models import MailboxMessage, OperationsTeam, ProviderAccount, Reply
+from notifications.models import MailboxMessage, OperationsTeam, ProviderAccount, Reply, SubscriberMail
 from notifications.tests.factories import (
     ContactMethodFactory,
     DeliveryAttemptFactory,
@@ -70,6 +71,16 @@ def policy():
     return PolicyFactory(levels=[[UserFactory()], [ScheduleFactory()]])
 
 
+def stakeholder():
+    return Stakeholder.objects.create(address=f"{uuid7()}@example.org")
+
+
+def subscriber_mail():
+    return SubscriberMail.objects.create(
+        key=str(uuid7()), address="a@example.org", stakeholder=stakeholder(), due_at=timezone.now()
+    )
+
+
 MAKERS = {
     "teams_user": lambda: MembershipFactory().user,
     "teams_team": lambda: TeamFactory(managers=[UserFactory()]),
@@ -87,6 +98,8 @@ MAKERS = {
     "incidents_reportschedule": lambda: schedules.add(TeamFactory(), ReportKind.DAILY),
     "incidents_incident": IncidentFactory,
     "incidents_timelineentry": TimelineEntryFactory,
+    "incidents_responsesettings": lambda: ResponseSettings.objects.create(team=TeamFactory(), roles="Lead"),
+    "incidents_stakeholder": stakeholder,
     "alerts_integration": IntegrationFactory,
     "alerts_alert": AlertFactory,
     "alerts_change": ChangeFactory,
@@ -101,6 +114,7 @@ MAKERS = {
     "notifications_deliveryattempt": DeliveryAttemptFactory,
     "notifications_mailboxmessage": mail,
     "notifications_reply": reply,
+    "notifications_subscribermail": subscriber_mail,
     "notifications_webhook": WebhookFactory,
     "notifications_webhookdelivery": WebhookDeliveryFactory,
     "escalations_escalationpolicy": policy,
