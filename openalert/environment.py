@@ -114,6 +114,7 @@ class Environment:
     embedded: bool
     places: Places
     secret_key: str
+    encryption_keys: list[str]
     debug: bool
     log_level: str
     log_format: str
@@ -153,7 +154,7 @@ class Environment:
             providers.slack_bot_token,
             providers.slack_signing_secret,
         ]
-        return [self.secret_key, *filter(None, given)]
+        return [self.secret_key, *self.encryption_keys, *filter(None, given)]
 
     @property
     def broker_url(self) -> str:
@@ -268,6 +269,10 @@ def _development(reader: "Reader", places: Places, port: int) -> dict[str, Any]:
         "redis_url": places.redis_url,
         "secret_key": secret_key
         or reader.make("OPENALERT_DATA_DIR", places.data, FOLDER_WANTED, keep_secret_key),
+        "encryption_keys": reader.read(
+            "ENCRYPTION_KEYS", check_encryption_keys, ENCRYPTION_WANTED, secret=True
+        )
+        or reader.make("OPENALERT_DATA_DIR", places.data, FOLDER_WANTED, keep_encryption_key),
         "site_url": reader.read("SITE_URL", check_site_url, SITE_URL_WANTED) or f"http://127.0.0.1:{port}",
         "allowed_hosts": reader.read("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED)
         or ["localhost", "127.0.0.1", "[::1]"],
@@ -280,6 +285,9 @@ def _installation(reader: "Reader") -> dict[str, Any]:
         "database": reader.require("DATABASE_URL", check_database_url, DATABASE_WANTED),
         "redis_url": reader.require("REDIS_URL", check_redis_url, REDIS_WANTED),
         "secret_key": reader.require("SECRET_KEY", check_secret_key, SECRET_KEY_WANTED, secret=True),
+        "encryption_keys": reader.require(
+            "ENCRYPTION_KEYS", check_encryption_keys, ENCRYPTION_WANTED, secret=True
+        ),
         "site_url": reader.require("SITE_URL", check_site_url, SITE_URL_WANTED),
         "allowed_hosts": reader.require("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED),
         "email": reader.require("EMAIL_URL", check_email_url, EMAIL_WANTED),
@@ -410,13 +418,18 @@ class Reader:
         try:
             return make(folder)
         except OSError as error:
-            self.fault(name, f"{folder} ({(error.strerror or str(error)).lower()})", wanted)
+            if all(fault.name != name for fault in self.faults):  # once for all that is kept there
+                self.fault(name, f"{folder} ({(error.strerror or str(error)).lower()})", wanted)
             return None
 
 
 SECRET_KEY_WANTED = (
     f"at least {SHORTEST_SECRET_KEY} random characters, no sample: "
     "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+)
+ENCRYPTION_WANTED = (
+    "keys for the secrets in the database, separated by commas, the first one for what is written; a key: "
+    "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
 )
 FOLDER_WANTED = "a folder that this user can write to"
 DATABASE_WANTED = "postgres://user:password@host:5432/name"
@@ -449,6 +462,14 @@ def check_secret_key(given: str) -> str:
     if len(given) < SHORTEST_SECRET_KEY or is_sample:
         raise ValueError
     return given
+
+
+def check_encryption_keys(given: str) -> list[str]:
+    """Fernet's keys: 32 bytes in URL-safe base64."""
+    keys = [key.strip() for key in given.split(",") if key.strip()]
+    if not keys or any(len(base64.urlsafe_b64decode(key)) != 32 for key in keys):
+        raise ValueError
+    return keys
 
 
 def check_database_url(given: str) -> dict[str, Any]:
@@ -667,17 +688,27 @@ def with_pool(database: dict[str, Any], size: int, *, prepares: bool) -> dict[st
 
 
 def keep_secret_key(data: Path) -> str:
-    """The secret key of the data folder, made when it is first asked for.
+    """The secret key of the data folder, made when it is first asked for. Raises OSError."""
+    return keep(data / "secret_key", lambda: secrets.token_urlsafe(48))
 
-    Two processes may ask at once: the first link wins, and both read the same key. Raises OSError.
+
+def keep_encryption_key(data: Path) -> list[str]:
+    """The encryption key of the data folder, made when it is first asked for. Raises OSError."""
+    key = keep(data / "encryption_key", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    return check_encryption_keys(key)
+
+
+def keep(path: Path, make: Callable[[], str]) -> str:
+    """What the file says; made when it is first asked for, for nobody but its owner to read.
+
+    Two processes may ask at once: the first link wins, and both read the same. Raises OSError.
     """
-    path = data / "secret_key"
     if not path.exists():
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = data / f"secret_key.{os.getpid()}"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
+            file.write(make())
         try:
             os.link(draft, path)
         except FileExistsError:

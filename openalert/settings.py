@@ -13,6 +13,7 @@ environment = load_environment(BASE_DIR)
 
 EMBEDDED = environment.embedded
 SECRET_KEY = environment.secret_key
+ENCRYPTION_KEYS = environment.encryption_keys  # openalert/encryption.py
 DEBUG = environment.debug
 ALLOWED_HOSTS = environment.allowed_hosts
 SITE_URL = environment.site_url

@@ -262,7 +262,10 @@ def _create(schedule: Schedule, position: int, wanted: _Wanted, now: datetime) -
 
 
 def _calendar(schedule: Schedule, url: str, now: datetime) -> Calendar:
-    calendar, _ = Calendar.objects.get_or_create(schedule=schedule, url=url, defaults={"due_at": now})
+    # The database cannot look for a URL: it is encrypted. A schedule has a few.
+    calendar = next((known for known in schedule.calendars.all() if known.url == url), None)
+    if calendar is None:
+        return Calendar.objects.create(schedule=schedule, url=url, due_at=now)
     if calendar.due_at is None:
         calendar.due_at = now
         calendar.save(update_fields=["due_at", "updated_at"])
