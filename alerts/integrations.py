@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from openalert import sql
+from openalert import audit, sql
 
 from . import samples
 from .models import Integration
@@ -28,6 +28,7 @@ def create_integration(integration: Integration) -> str:
     """Save a new, validated integration and return its key: the only time it can be seen."""
     key = integration.set_key()
     integration.save(force_insert=True)
+    audit.secret_shown(integration, "integration key")
     return key
 
 
@@ -54,6 +55,7 @@ def rotate_key(integration_id: UUID) -> str:
     key = integration.set_key()
     integration.key_rotated_at = timezone.now()
     integration.save(update_fields=["key_hash", "key_hint", "key_rotated_at", "updated_at"])
+    audit.secret_shown(integration, "integration key")
     return key
 
 

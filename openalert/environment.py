@@ -128,6 +128,7 @@ class Environment:
     alert_retention_days: int
     timeline_retention_days: int
     page_retention_days: int
+    audit_retention_days: int
     intake_alerts_per_minute: int
     worker_concurrency: int
     provider_limit_per_minute: int
@@ -248,6 +249,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
         "timeline_retention_days": reader.integer("TIMELINE_RETENTION_DAYS", 0, lowest=0),
         "page_retention_days": reader.integer("PAGE_RETENTION_DAYS", 0, lowest=0),
+        "audit_retention_days": reader.read("AUDIT_RETENTION_DAYS", check_audit_days, AUDIT_DAYS_WANTED) or 0,
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "provider_limit_per_minute": reader.integer("PROVIDER_LIMIT_PER_MINUTE", 100, lowest=0),
@@ -431,6 +433,9 @@ ENCRYPTION_WANTED = (
     "keys for the secrets in the database, separated by commas, the first one for what is written; a key: "
     "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
 )
+# The database refuses to remove what is younger (the trigger in openalert's migrations).
+SHORTEST_AUDIT_DAYS = 30
+AUDIT_DAYS_WANTED = f"a whole number of days, {SHORTEST_AUDIT_DAYS} or more; 0 keeps everything"
 FOLDER_WANTED = "a folder that this user can write to"
 DATABASE_WANTED = "postgres://user:password@host:5432/name"
 REDIS_WANTED = "redis://:password@host:6379/0, rediss://… or unix:///path"
@@ -470,6 +475,13 @@ def check_encryption_keys(given: str) -> list[str]:
     if not keys or any(len(base64.urlsafe_b64decode(key)) != 32 for key in keys):
         raise ValueError
     return keys
+
+
+def check_audit_days(given: str) -> int:
+    days = int(given)
+    if days and days < SHORTEST_AUDIT_DAYS:
+        raise ValueError
+    return days
 
 
 def check_database_url(given: str) -> dict[str, Any]:

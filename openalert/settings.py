@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "openalert.audit.middleware.AuditMiddleware",
     "teams.middleware.TimeZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -238,6 +239,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=15),
         "options": {"expires": 600},
     },
+    "old audit entries": {
+        "task": "openalert.tasks.remove_old_audit_entries",
+        "schedule": timedelta(hours=6),
+        "options": {"expires": 3600},
+    },
     "what has run out": {
         "task": "openalert.tasks.remove_what_has_run_out",
         "schedule": timedelta(hours=6),
@@ -304,6 +310,7 @@ STANDBY = {
 
 ALERT_RETENTION_DAYS = environment.alert_retention_days
 TIMELINE_RETENTION_DAYS = environment.timeline_retention_days
+AUDIT_RETENTION_DAYS = environment.audit_retention_days
 PAGE_RETENTION_DAYS = environment.page_retention_days
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
 PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute

@@ -5,10 +5,13 @@ from typing import Any
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework_simplejwt import views
+from rest_framework_simplejwt import serializers, views
 from rest_framework_simplejwt.exceptions import InvalidToken
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from openalert import audit
+from openalert.audit.sign_ins import as_person
 from teams.models import User
 
 
@@ -20,10 +23,18 @@ class RefreshSerializer(TokenRefreshSerializer):
             raise InvalidToken from error
 
 
+class TokenObtainPairSerializer(serializers.TokenObtainPairSerializer):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        tokens = super().validate(attrs)
+        audit.record("token_made", self.user, by=as_person(self.user))
+        return tokens
+
+
 class ObtainTokenView(views.TokenObtainPairView):
     """Sign in with an email address and a password."""
 
     throttle_scope = "sign_in"
+    serializer_class = TokenObtainPairSerializer
 
 
 class RefreshTokenView(views.TokenRefreshView):
@@ -46,4 +57,8 @@ class RevokeTokenView(views.TokenBlacklistView):
 
     @extend_schema(responses={200: OpenApiResponse(description="It is void now.")})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().post(request, *args, **kwargs)
+        response = super().post(request, *args, **kwargs)
+        token = OutstandingToken.objects.filter(token=request.data["refresh"]).select_related("user").first()
+        if token is not None and token.user is not None:
+            audit.record("token_revoked", token.user, by=as_person(token.user))
+        return response
