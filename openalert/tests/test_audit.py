@@ -40,9 +40,9 @@ def told(**filters):
 def forget():
     """Each test begins with an empty log: what its scene wrote is taken out of the way by its own transaction."""
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE openalert_auditentry DISABLE TRIGGER USER")
+        cursor.execute("ALTER TABLE openalert_auditentry DISABLE TRIGGER openalert_audit_keeps")
         cursor.execute("DELETE FROM openalert_auditentry")
-        cursor.execute("ALTER TABLE openalert_auditentry ENABLE TRIGGER USER")
+        cursor.execute("ALTER TABLE openalert_auditentry ENABLE TRIGGER openalert_audit_keeps")
 
 
 @pytest.fixture
@@ -202,9 +202,7 @@ def test_no_secret_stands_in_the_log(ana):
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(e::text, ' ') FROM openalert_auditentry e")
         [everything] = cursor.fetchone()
-    assert (
-        secret not in everything and key not in everything and ana.password not in everything
-    )
+    assert secret not in everything and key not in everything and ana.password not in everything
     assert AuditEntry.objects.filter(action="secret_shown", object_id=integration.pk).count() == 1
     entry = AuditEntry.objects.filter(
         action="changed", object_id=integration.pk, changes__has_key="secret"
