@@ -122,6 +122,7 @@ class Environment:
     site_url: str
     port: int
     behind_tls_proxy: bool
+    knows_addresses: bool
     hsts_seconds: int
     database: dict[str, Any]
     redis_url: str
@@ -245,6 +246,9 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "log_format": reader.read("LOG_FORMAT", check_log_format, "json or line")
         or ("line" if embedded else "json"),
         "behind_tls_proxy": reader.boolean("BEHIND_TLS_PROXY", False),
+        # uvicorn reads it: whose word on the client's address is taken. Its default is this machine.
+        "knows_addresses": reader.given("FORWARDED_ALLOW_IPS") not in ("", "127.0.0.1")
+        or not reader.boolean("BEHIND_TLS_PROXY", False),
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
         "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
         "timeline_retention_days": reader.integer("TIMELINE_RETENTION_DAYS", 0, lowest=0),

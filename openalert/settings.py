@@ -24,6 +24,8 @@ SECURE_HSTS_SECONDS = environment.hsts_seconds if environment.https else 0
 if environment.behind_tls_proxy:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = environment.https
+# Behind a proxy that is not believed (FORWARDED_ALLOW_IPS), all requests seem to come from one address.
+KNOWS_ADDRESSES = environment.knows_addresses
 # Who asks for these comes past the proxy.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
@@ -61,6 +63,7 @@ MIDDLEWARE = [
     "openalert.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "openalert.guessing.GuessingMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -333,6 +336,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PAGINATION_CLASS": "openalert.rest.pagination.CursorPagination",
     "DEFAULT_THROTTLE_CLASSES": ["openalert.rest.throttling.ScopedRateThrottle"],
+    # By the address that the server sees (FORWARDED_ALLOW_IPS), not by a header that anybody may send.
+    "NUM_PROXIES": 0 if environment.knows_addresses else None,
     "DEFAULT_THROTTLE_RATES": {"sign_in": "30/min", "test_page": "10/min"},
     "DEFAULT_SCHEMA_CLASS": "openalert.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",

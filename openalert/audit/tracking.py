@@ -76,7 +76,7 @@ def start() -> None:
         signals.post_delete.connect(_after_delete, sender=model, dispatch_uid=uid)
         for relation in model._meta.local_many_to_many:
             through = relation.remote_field.through
-            if through._meta.auto_created:
+            if through is not None and through._meta.auto_created:
                 signals.m2m_changed.connect(_after_relation, sender=through, dispatch_uid=uid + relation.name)
 
 
@@ -147,7 +147,7 @@ def _shown(field: models.Field, value: Any) -> Any:
         return value
     if isinstance(value, list | dict):
         return _cut(_plain(value))
-    return _cut(field.value_to_string(_Holder(field.attname, value)))
+    return _cut(field.value_to_string(_Holder(field.attname, value)))  # type: ignore[arg-type]
 
 
 class _Holder:

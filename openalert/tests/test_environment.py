@@ -277,7 +277,7 @@ def test_every_variable_is_in_the_example():
     names = {line.partition("=")[0].lstrip("#") for line in (ROOT / ".env.example").read_text().splitlines()}
     source = (ROOT / "openalert" / "environment.py").read_text()
     read = set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
-    assert len(read) == 57
+    assert len(read) == 58
     assert read <= names
 
 
@@ -309,3 +309,13 @@ def test_faults_of_the_mail_listener(tmp_path):
         "INTAKE_MAIL_DOMAIN",
         "INTAKE_SMTP_PORT",
     ]
+
+
+def test_addresses_are_known_without_a_proxy_or_with_one_that_is_named(tmp_path):
+    def known(**variables):
+        return read_environment({**INSTALLATION, **variables}, tmp_path).knows_addresses
+
+    assert known()
+    assert not known(BEHIND_TLS_PROXY="true")
+    assert not known(BEHIND_TLS_PROXY="true", FORWARDED_ALLOW_IPS="127.0.0.1")
+    assert known(BEHIND_TLS_PROXY="true", FORWARDED_ALLOW_IPS="10.0.0.0/8")
