@@ -7,9 +7,10 @@ A value is decrypted when it is used, not when its row is loaded: a row whose se
 listed, changed and saved, and only what needs the secret fails.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -161,7 +162,7 @@ class Rotation:
     field: str
     written: int = 0
     current: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: list[str] = dataclasses.field(default_factory=list)
 
 
 def rotate(*, to_plain: bool = False, dry: bool = False) -> list[Rotation]:
