@@ -236,6 +236,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
     values["providers"] = _providers(reader)
     pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
     prepares = reader.boolean("DATABASE_PREPARED_STATEMENTS", embedded)
+    behind_proxy = reader.boolean("BEHIND_TLS_PROXY", False)
     email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
     values |= {
         "embedded": embedded,
@@ -245,10 +246,9 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "log_level": reader.read("LOG_LEVEL", check_log_level, "one of " + ", ".join(LOG_LEVELS)) or "INFO",
         "log_format": reader.read("LOG_FORMAT", check_log_format, "json or line")
         or ("line" if embedded else "json"),
-        "behind_tls_proxy": reader.boolean("BEHIND_TLS_PROXY", False),
+        "behind_tls_proxy": behind_proxy,
         # uvicorn reads it: whose word on the client's address is taken. Its default is this machine.
-        "knows_addresses": reader.given("FORWARDED_ALLOW_IPS") not in ("", "127.0.0.1")
-        or not reader.boolean("BEHIND_TLS_PROXY", False),
+        "knows_addresses": reader.given("FORWARDED_ALLOW_IPS") not in ("", "127.0.0.1") or not behind_proxy,
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
         "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
         "timeline_retention_days": reader.integer("TIMELINE_RETENTION_DAYS", 0, lowest=0),
