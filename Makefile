@@ -9,12 +9,13 @@ BENCH_ARGS ?=
 DRILL_ARGS ?= --runs 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages clean-data
+.PHONY: help run test lint audit-dependencies drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
 	@echo "make test        run the tests (PYTEST_ARGS='-k engine')"
 	@echo "make lint        check style, import order and migrations"
+	@echo "make audit-dependencies  ask a public service for known holes in the requirements (needs the internet)"
 	@echo "make drill       break an installation again and again, and see that no alert and no page is lost"
 	@echo "make bench-intake   measure intake beside its peer (BENCH_ARGS='--rounds 1')"
 	@echo "make bench-storm    100,000 alerts in a minute while people look and are paged"
@@ -37,6 +38,14 @@ lint: $(STAMP)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -W 'ignore:Got an error checking' manage.py makemigrations --check --dry-run
+
+# In an environment of its own: pip-audit needs packages that OpenAlert does not. Not a part of `.ci/run`, which must give
+# the same answer for the same commit, with and without the internet; run it by a timer, and before each release.
+audit-dependencies:
+	@test -x $(VENV)-audit/bin/pip-audit || { $(PYTHON) -m venv --clear $(VENV)-audit \
+		&& $(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	@$(VENV)-audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict || { status=$$?; \
+		echo "Not clean, or the service could not be asked: see above. Nothing is known to be safe by this." >&2; exit $$status; }
 
 drill: $(STAMP)
 	$(VENV)/bin/python -m bench.drill $(DRILL_ARGS)

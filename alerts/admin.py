@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from openalert import audit
 from openalert.admin_tools import RecordAdmin
 
 from . import heartbeats, integrations, maintenance
@@ -58,11 +59,11 @@ class IntegrationAdmin(admin.ModelAdmin):
 
     @admin.action(description="Switch on", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Integration]) -> None:
-        queryset.update(is_enabled=True)
+        audit.update(queryset, is_enabled=True)
 
     @admin.action(description="Switch off: refuse their alerts", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Integration]) -> None:
-        queryset.update(is_enabled=False)
+        audit.update(queryset, is_enabled=False)
 
     def get_urls(self) -> list[URLPattern]:
         rotate = path(

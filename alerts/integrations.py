@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from openalert import sql
+from openalert import audit, sql
 
 from . import samples
 from .models import Integration
@@ -37,6 +37,7 @@ def create_integration(integration: Integration) -> str:
     """Save a new, validated integration and return its key: the only time it can be seen."""
     key = integration.set_key()
     integration.save(force_insert=True)
+    audit.secret_shown(integration, "integration key")
     return key
 
 
@@ -72,6 +73,7 @@ def rotate_key(integration_id: UUID, *, overlap: timedelta = timedelta(0)) -> st
     key = integration.set_key()
     integration.key_rotated_at = now
     integration.save(update_fields=[*KEY_FIELDS, "updated_at"])
+    audit.secret_shown(integration, "integration key")
     return key
 
 

@@ -5,11 +5,14 @@ Positions count from 0 without gaps.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+
+from openalert import audit
 
 from .exceptions import NotTheIntegrationsRules, TooManyRules
 from .models import Integration, IntegrationRule
@@ -127,11 +130,12 @@ def _put(rule: IntegrationRule, position: int) -> None:
 
 def _number(rules: Sequence[IntegrationRule]) -> None:
     """Give them the places that they have in the list; those that are in the database are written."""
-    moved = []
+    moved, before = [], {}
     for place, rule in enumerate(rules):
         if rule.position != place:
+            before[rule] = copy(rule)
             rule.position, rule.updated_at = place, timezone.now()
             moved.append(rule)
-    IntegrationRule.objects.bulk_update(
-        [rule for rule in moved if not rule._state.adding], ["position", "updated_at"]
-    )
+    stored = [rule for rule in moved if not rule._state.adding]
+    IntegrationRule.objects.bulk_update(stored, ["position", "updated_at"])
+    audit.changed_all((before[rule], rule) for rule in stored)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from openalert import audit
 from openalert.base import BaseModel
 
 from .enums import TargetKind
@@ -36,8 +37,9 @@ def save_policy(policy: EscalationPolicy, *, steps: Sequence[NewStep] | None = N
         written = EscalationStep.objects.create(
             policy=policy, position=position, delay_seconds=step.delay_seconds
         )
-        StepTarget.objects.bulk_create(
+        targets = StepTarget.objects.bulk_create(
             StepTarget(step=written, kind=target.kind, **{target.kind.field: target.row})
             for target in step.targets
         )
+        audit.created_all(targets)
     return policy

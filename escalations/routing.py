@@ -1,6 +1,7 @@
 """Which policy is in charge of an incident: the first of the team's rules that takes it, else the team's default."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.utils import timezone
 from alerts.queries import labels_of_incidents
 from incidents.enums import Severity
 from incidents.models import Incident
+from openalert import audit
 from teams.models import Service, Team
 
 from . import hours
@@ -153,6 +155,8 @@ def reorder(*, team: Team, rule_ids: Sequence[UUID]) -> None:
     if sorted(rules) != sorted(rule_ids):
         raise NotTheTeamsRules(field="rules")
     now = timezone.now()
+    before = {rule_id: copy(rule) for rule_id, rule in rules.items()}
     for position, rule_id in enumerate(rule_ids):
         rules[rule_id].position, rules[rule_id].updated_at = position, now
     RoutingRule.objects.bulk_update(rules.values(), ["position", "updated_at"])
+    audit.changed_all((before[rule_id], rule) for rule_id, rule in rules.items())

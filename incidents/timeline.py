@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.text import Truncator
 
-from openalert import sql
+from openalert import audit, sql
 from openalert.words import listed
 from teams.models import User
 
@@ -59,8 +59,26 @@ def record_all(entries: Iterable[TimelineEntry]) -> list[TimelineEntry]:
     """Write the entries in one statement and publish them to their rooms on commit."""
     written = list(entries)
     sql.insert(written)
+    _audit(written)
     rooms.publish_entries(written)
     return written
+
+
+def _audit(entries: Iterable[TimelineEntry]) -> None:
+    """What people did goes into the audit log, too: it says from where, and nobody can change it."""
+    by_people = [entry for entry in entries if entry.actor_kind == ActorKind.USER]
+    if not by_people:
+        return
+    address = audit.current().address
+    audit.record_all(
+        audit.action_on(
+            f"incident_{entry.kind}",
+            entry.incident,
+            by=audit.Source("user", entry.actor_id, entry.actor_name, entry.via, address),
+            data=entry.data,
+        )
+        for entry in by_people
+    )
 
 
 def record(

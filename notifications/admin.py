@@ -221,7 +221,7 @@ class WebhookAdmin(admin.ModelAdmin):
     list_display = (
         "name",
         "team",
-        "url",
+        "shown_url",
         "format",
         "is_enabled",
         "failures",
@@ -230,7 +230,7 @@ class WebhookAdmin(admin.ModelAdmin):
     )
     list_filter = ("is_enabled", "format", "team")
     list_select_related = ("team",)
-    search_fields = ("name", "url", "team__name")
+    search_fields = ("name", "team__name")
     autocomplete_fields = ("team",)
     readonly_fields = ("failures", "rests_until", "disabled_reason", "previous_secret_until")
     actions = ("rotate_secret", "send_test")

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from openalert import audit
 from teams.access import may_administer, teams_to_respond_for
 from teams.enums import Role
 from teams.models import User
@@ -120,6 +121,7 @@ def replay(ids: Iterable[UUID], *, by: User) -> int:
             letter.address = letter.contact_method.address
         letter.save()
     wake_senders(letters)
+    audit.record_all([audit.action_on("dead_letter_replayed", letter) for letter in letters])
     logger.info("%s replayed %s dead letters", by.pk, len(letters))
     return len(letters)
 
@@ -132,6 +134,7 @@ def discard(ids: Iterable[UUID], *, by: User) -> int:
     for letter in letters:
         letter.discarded_at, letter.discarded_by = now, str(by)[:160]
         letter.save()
+    audit.record_all([audit.action_on("dead_letter_discarded", letter) for letter in letters])
     return len(letters)
 
 

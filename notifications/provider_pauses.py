@@ -12,6 +12,7 @@ from django.db.models import DateTimeField, Value
 from django.db.models.functions import Least
 from django.utils import timezone
 
+from openalert import audit
 from teams.models import User
 
 from . import accounts
@@ -61,6 +62,7 @@ def pause(name: str, *, span: timedelta, by: User) -> datetime:
     Returns when that ends. Raises NotAnOperator, NoSuchProvider."""
     _check(name, by)
     until = accounts.pause(name, span=span, error=f"Paused by {by}.", now=timezone.now())
+    audit.record("provider_paused", provider=name, until=until.isoformat())
     logger.warning("%s paused the provider %s until %s", by.pk, name, until.isoformat())
     return until
 
@@ -88,6 +90,7 @@ def resume(name: str, *, by: User) -> int:
     ProviderAccount.objects.filter(name=name).update(
         paused_until=None, open_until=None, failures=0, openings=0, updated_at=now
     )
+    audit.record("provider_resumed", provider=name, released=count)
     logger.warning("%s resumed the provider %s", by.pk, name)
     return count
 

@@ -29,7 +29,7 @@ from django.utils import timezone
 from incidents.lifecycle import Actors
 from incidents.models import Incident
 from incidents.timeline import Actor
-from openalert import correlation_id, outward
+from openalert import audit, correlation_id, outward
 from openalert.ids import uuid7
 from openalert.wake import wake
 
@@ -85,6 +85,7 @@ def create(webhook: Webhook) -> str:
     """Save a new, validated webhook. Returns its secret, which is shown this once."""
     webhook.secret = new_secret()
     webhook.save(force_insert=True)
+    audit.secret_shown(webhook, "signing secret")
     return webhook.secret
 
 
@@ -110,6 +111,7 @@ def rotate_secret(webhook_id: UUID) -> str:
     webhook.previous_secret, webhook.secret = webhook.secret, new_secret()
     webhook.previous_secret_until = timezone.now() + ROTATION_SPAN
     webhook.save()
+    audit.secret_shown(webhook, "signing secret")
     return webhook.secret
 
 
@@ -351,6 +353,7 @@ def _let_rest(webhook: Webhook, failure: DeliveryError | None, *, is_gone: bool,
     }
     if is_gone:
         changes |= {"is_enabled": False, "disabled_reason": "Its receiver answered 410: gone."}
+        audit.record("changed", webhook, {"is_enabled": (True, False)}, reason=changes["disabled_reason"])
     Webhook.objects.filter(pk=webhook.pk).update(**changes, updated_at=now)
 
 

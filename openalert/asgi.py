@@ -7,18 +7,23 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openalert.settings")
-django_application = get_asgi_application()
+without_limit = get_asgi_application()
 
 # What follows imports models, so it must come after the line above.
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope  # noqa: E402
 from channels.routing import URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
-from alerts import door  # noqa: E402
+from alerts import door, sendgrid_inbound  # noqa: E402
 from incidents.consumers import LiveConsumer  # noqa: E402
+from openalert.body_limit import BodyLimit  # noqa: E402
 from openalert.health import web_process  # noqa: E402
 
+# Mail comes with its attachments.
+LONGER = {"/integrations-inbound/": sendgrid_inbound.MAX_BODY_BYTES}
+
 intake_application = door.Door()
+django_application = BodyLimit(without_limit, longer=LONGER)  # type: ignore[arg-type]
 live_application = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
 
 

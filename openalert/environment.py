@@ -114,6 +114,7 @@ class Environment:
     embedded: bool
     places: Places
     secret_key: str
+    encryption_keys: list[str]
     debug: bool
     log_level: str
     log_format: str
@@ -121,12 +122,14 @@ class Environment:
     site_url: str
     port: int
     behind_tls_proxy: bool
+    knows_addresses: bool
     hsts_seconds: int
     database: dict[str, Any]
     redis_url: str
     alert_retention_days: int
     timeline_retention_days: int
     page_retention_days: int
+    audit_retention_days: int
     intake_alerts_per_minute: int
     api_requests_per_minute: int
     alert_image_hosts: list[str]
@@ -155,7 +158,7 @@ class Environment:
             providers.slack_bot_token,
             providers.slack_signing_secret,
         ]
-        return [self.secret_key, *filter(None, given)]
+        return [self.secret_key, *self.encryption_keys, *filter(None, given)]
 
     @property
     def broker_url(self) -> str:
@@ -235,6 +238,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
     values["providers"] = _providers(reader)
     pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
     prepares = reader.boolean("DATABASE_PREPARED_STATEMENTS", embedded)
+    behind_proxy = reader.boolean("BEHIND_TLS_PROXY", False)
     email_timeout = reader.integer("EMAIL_TIMEOUT_SECONDS", 10, lowest=1, highest=600)
     values |= {
         "embedded": embedded,
@@ -244,12 +248,15 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "log_level": reader.read("LOG_LEVEL", check_log_level, "one of " + ", ".join(LOG_LEVELS)) or "INFO",
         "log_format": reader.read("LOG_FORMAT", check_log_format, "json or line")
         or ("line" if embedded else "json"),
-        "behind_tls_proxy": reader.boolean("BEHIND_TLS_PROXY", False),
+        "behind_tls_proxy": behind_proxy,
+        # uvicorn reads it: whose word on the client's address is taken. Its default is this machine.
+        "knows_addresses": reader.given("FORWARDED_ALLOW_IPS") not in ("", "127.0.0.1") or not behind_proxy,
         "hsts_seconds": reader.integer("HSTS_SECONDS", 30 * 24 * 3600, lowest=0),
         "alert_retention_days": reader.integer("ALERT_RETENTION_DAYS", 0, lowest=0),
         "timeline_retention_days": reader.integer("TIMELINE_RETENTION_DAYS", 0, lowest=0),
         "page_retention_days": reader.integer("PAGE_RETENTION_DAYS", 0, lowest=0),
         "alert_image_hosts": reader.read("ALERT_IMAGE_HOSTS", check_image_hosts, IMAGE_HOSTS_WANTED) or [],
+        "audit_retention_days": reader.read("AUDIT_RETENTION_DAYS", check_audit_days, AUDIT_DAYS_WANTED) or 0,
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
         "api_requests_per_minute": reader.integer("API_REQUESTS_PER_MINUTE", 1200, lowest=1),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
@@ -272,6 +279,10 @@ def _development(reader: "Reader", places: Places, port: int) -> dict[str, Any]:
         "redis_url": places.redis_url,
         "secret_key": secret_key
         or reader.make("OPENALERT_DATA_DIR", places.data, FOLDER_WANTED, keep_secret_key),
+        "encryption_keys": reader.read(
+            "ENCRYPTION_KEYS", check_encryption_keys, ENCRYPTION_WANTED, secret=True
+        )
+        or reader.make("OPENALERT_DATA_DIR", places.data, FOLDER_WANTED, keep_encryption_key),
         "site_url": reader.read("SITE_URL", check_site_url, SITE_URL_WANTED) or f"http://127.0.0.1:{port}",
         "allowed_hosts": reader.read("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED)
         or ["localhost", "127.0.0.1", "[::1]"],
@@ -284,6 +295,9 @@ def _installation(reader: "Reader") -> dict[str, Any]:
         "database": reader.require("DATABASE_URL", check_database_url, DATABASE_WANTED),
         "redis_url": reader.require("REDIS_URL", check_redis_url, REDIS_WANTED),
         "secret_key": reader.require("SECRET_KEY", check_secret_key, SECRET_KEY_WANTED, secret=True),
+        "encryption_keys": reader.require(
+            "ENCRYPTION_KEYS", check_encryption_keys, ENCRYPTION_WANTED, secret=True
+        ),
         "site_url": reader.require("SITE_URL", check_site_url, SITE_URL_WANTED),
         "allowed_hosts": reader.require("ALLOWED_HOSTS", check_hosts, HOSTS_WANTED),
         "email": reader.require("EMAIL_URL", check_email_url, EMAIL_WANTED),
@@ -414,7 +428,8 @@ class Reader:
         try:
             return make(folder)
         except OSError as error:
-            self.fault(name, f"{folder} ({(error.strerror or str(error)).lower()})", wanted)
+            if all(fault.name != name for fault in self.faults):  # once for all that is kept there
+                self.fault(name, f"{folder} ({(error.strerror or str(error)).lower()})", wanted)
             return None
 
 
@@ -422,6 +437,13 @@ SECRET_KEY_WANTED = (
     f"at least {SHORTEST_SECRET_KEY} random characters, no sample: "
     "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 )
+ENCRYPTION_WANTED = (
+    "keys for the secrets in the database, separated by commas, the first one for what is written; a key: "
+    "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
+)
+# The database refuses to remove what is younger (the trigger in openalert's migrations).
+SHORTEST_AUDIT_DAYS = 30
+AUDIT_DAYS_WANTED = f"a whole number of days, {SHORTEST_AUDIT_DAYS} or more; 0 keeps everything"
 FOLDER_WANTED = "a folder that this user can write to"
 DATABASE_WANTED = "postgres://user:password@host:5432/name"
 REDIS_WANTED = "redis://:password@host:6379/0, rediss://… or unix:///path"
@@ -454,6 +476,21 @@ def check_secret_key(given: str) -> str:
     if len(given) < SHORTEST_SECRET_KEY or is_sample:
         raise ValueError
     return given
+
+
+def check_encryption_keys(given: str) -> list[str]:
+    """Fernet's keys: 32 bytes in URL-safe base64."""
+    keys = [key.strip() for key in given.split(",") if key.strip()]
+    if not keys or any(len(base64.urlsafe_b64decode(key)) != 32 for key in keys):
+        raise ValueError
+    return keys
+
+
+def check_audit_days(given: str) -> int:
+    days = int(given)
+    if days and days < SHORTEST_AUDIT_DAYS:
+        raise ValueError
+    return days
 
 
 def check_database_url(given: str) -> dict[str, Any]:
@@ -676,17 +713,27 @@ def with_pool(database: dict[str, Any], size: int, *, prepares: bool) -> dict[st
 
 
 def keep_secret_key(data: Path) -> str:
-    """The secret key of the data folder, made when it is first asked for.
+    """The secret key of the data folder, made when it is first asked for. Raises OSError."""
+    return keep(data / "secret_key", lambda: secrets.token_urlsafe(48))
 
-    Two processes may ask at once: the first link wins, and both read the same key. Raises OSError.
+
+def keep_encryption_key(data: Path) -> list[str]:
+    """The encryption key of the data folder, made when it is first asked for. Raises OSError."""
+    key = keep(data / "encryption_key", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    return check_encryption_keys(key)
+
+
+def keep(path: Path, make: Callable[[], str]) -> str:
+    """What the file says; made when it is first asked for, for nobody but its owner to read.
+
+    Two processes may ask at once: the first link wins, and both read the same. Raises OSError.
     """
-    path = data / "secret_key"
     if not path.exists():
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = data / f"secret_key.{os.getpid()}"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
+            file.write(make())
         try:
             os.link(draft, path)
         except FileExistsError:

@@ -13,6 +13,7 @@ environment = load_environment(BASE_DIR)
 
 EMBEDDED = environment.embedded
 SECRET_KEY = environment.secret_key
+ENCRYPTION_KEYS = environment.encryption_keys  # openalert/encryption.py
 DEBUG = environment.debug
 ALLOWED_HOSTS = environment.allowed_hosts
 SITE_URL = environment.site_url
@@ -23,6 +24,8 @@ SECURE_HSTS_SECONDS = environment.hsts_seconds if environment.https else 0
 if environment.behind_tls_proxy:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = environment.https
+# Behind a proxy that is not believed (FORWARDED_ALLOW_IPS), all requests seem to come from one address.
+KNOWS_ADDRESSES = environment.knows_addresses
 # Who asks for these comes past the proxy.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
@@ -60,10 +63,12 @@ MIDDLEWARE = [
     "openalert.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "openalert.guessing.GuessingMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "openalert.audit.middleware.AuditMiddleware",
     "teams.middleware.TimeZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -253,6 +258,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=15),
         "options": {"expires": 600},
     },
+    "old audit entries": {
+        "task": "openalert.tasks.remove_old_audit_entries",
+        "schedule": timedelta(hours=6),
+        "options": {"expires": 3600},
+    },
     "what has run out": {
         "task": "openalert.tasks.remove_what_has_run_out",
         "schedule": timedelta(hours=6),
@@ -329,6 +339,7 @@ STANDBY = {
 
 ALERT_RETENTION_DAYS = environment.alert_retention_days
 TIMELINE_RETENTION_DAYS = environment.timeline_retention_days
+AUDIT_RETENTION_DAYS = environment.audit_retention_days
 PAGE_RETENTION_DAYS = environment.page_retention_days
 ALERT_IMAGE_HOSTS = environment.alert_image_hosts
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
@@ -357,6 +368,8 @@ REST_FRAMEWORK = {
         "openalert.rest.throttling.ScopedRateThrottle",
         "openalert.rest.throttling.CallerThrottle",
     ],
+    # By the address that the server sees (FORWARDED_ALLOW_IPS), not by a header that anybody may send.
+    "NUM_PROXIES": 0 if environment.knows_addresses else None,
     "DEFAULT_THROTTLE_RATES": {"sign_in": "30/min", "test_page": "10/min"},
     "DEFAULT_SCHEMA_CLASS": "openalert.rest.schema.AutoSchema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from celery.signals import before_task_publish, task_failure, task_postrun, task_prerun
 
-from openalert import correlation_id, failed_tasks
+from openalert import acting, correlation_id, failed_tasks
 from openalert.ids import uuid7_text
 
 ID_HEADER = "openalert_correlation_id"
@@ -41,12 +41,14 @@ def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
 def _enter(task: Any = None, task_id: str = "", **_: Any) -> None:
     given = task.request.get(ID_HEADER)
     correlation_id.current.set(correlation_id.accept_or_make(given) if given else uuid7_text())
+    acting.enter_task(task.name)
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
 
 
 def _leave(**_: Any) -> None:
     """The thread goes on to another task."""
     structlog.contextvars.clear_contextvars()
+    acting.leave_task()
     correlation_id.current.set("")
 
 

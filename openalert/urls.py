@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
-from openalert import app_shell, demo
+from openalert import app_shell, audit_pages, demo
 from openalert.health import pages
 from openalert.health import views as health
 
@@ -28,6 +28,10 @@ urlpatterns = [
         name="login",
     ),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("audit/", audit_pages.audit_page, name="audit"),
+    path("audit/export.csv", audit_pages.export_csv, name="audit-csv"),
+    path("audit/export.jsonl", audit_pages.export_json_lines, name="audit-jsonl"),
+    path("admin/<slug:app>/<slug:model>/<path:object_id>/history/", audit_pages.object_history),
     path("admin/", admin.site.urls),
     path("", include("openalert.api")),
     path("", include("incidents.urls")),

@@ -15,6 +15,8 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from openalert import audit
+
 from . import oncall
 from .models import CalendarFeed, Schedule, User
 from .oncall import Shift
@@ -34,6 +36,7 @@ def open_feed(*, user: User, schedule: Schedule | None) -> tuple[CalendarFeed, s
     feed = CalendarFeed.objects.create(
         user=user, schedule=schedule, token_hash=CalendarFeed.hash_token(token)
     )
+    audit.secret_shown(feed, "calendar feed's address")
     return feed, token
 
 

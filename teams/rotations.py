@@ -14,6 +14,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from openalert import audit
+
 from .enums import Rotation
 from .exceptions import LayerIsGone, NotAResponder
 from .models import Calendar, Fallback, Layer, Participant, Schedule, Team, User
@@ -254,15 +256,19 @@ def _create(schedule: Schedule, position: int, wanted: _Wanted, now: datetime) -
         layer.calendar = _calendar(schedule, wanted.calendar_url, now)
     layer.full_clean(exclude=["schedule", "calendar"], validate_constraints=False)
     layer.save(force_insert=True)
-    Participant.objects.bulk_create(
+    participants = Participant.objects.bulk_create(
         Participant(layer=layer, user_id=user_id, position=place, seat=seat)
         for place, users in enumerate(wanted.participants)
         for seat, user_id in enumerate(dict.fromkeys(users) or (None,))
     )
+    audit.created_all(participants)
 
 
 def _calendar(schedule: Schedule, url: str, now: datetime) -> Calendar:
-    calendar, _ = Calendar.objects.get_or_create(schedule=schedule, url=url, defaults={"due_at": now})
+    # The database cannot look for a URL: it is encrypted. A schedule has a few.
+    calendar = next((known for known in schedule.calendars.all() if known.url == url), None)
+    if calendar is None:
+        return Calendar.objects.create(schedule=schedule, url=url, due_at=now)
     if calendar.due_at is None:
         calendar.due_at = now
         calendar.save(update_fields=["due_at", "updated_at"])

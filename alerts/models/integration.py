@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from alerts.enums import Grouping, Source
 from openalert.base import BaseModel
+from openalert.encryption import EncryptedCharField
 from teams.models import Service, Team
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Integration(BaseModel):
     name = models.CharField(max_length=120)
     source = models.CharField(max_length=32, choices=Source, default=Source.OPENALERT)
     is_enabled = models.BooleanField(default=True, help_text="Off: alerts with its key are refused.")
-    secret = models.CharField(
+    secret = EncryptedCharField(
         "signing secret",
         max_length=255,
         blank=True,

@@ -14,6 +14,7 @@ from incidents.enums import Urgency
 from notifications import addresses
 from notifications.enums import KNOWN_BY_ITSELF, Channel
 from openalert.base import BaseModel
+from openalert.encryption import EncryptedJSONField
 from openalert.words import listed
 
 LONGEST_ADDRESS = (
@@ -32,7 +33,7 @@ class ContactMethod(BaseModel):
     address = models.CharField(
         max_length=LONGEST_ADDRESS, blank=True, help_text="Empty for pages in the app."
     )
-    keys = models.JSONField(
+    keys = EncryptedJSONField(
         default=dict,
         db_default={},
         blank=True,

@@ -16,6 +16,7 @@ from incidents.models import Incident
 from notifications.enums import WebhookDeliveryStatus, WebhookEvent, WebhookFormat
 from openalert import outward
 from openalert.base import BaseModel
+from openalert.encryption import EncryptedCharField
 from teams.access import teams_to_manage
 from teams.models import Team
 
@@ -41,7 +42,7 @@ class Webhook(BaseModel):
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="webhooks")
     name = models.CharField(max_length=120)
-    url = models.CharField(max_length=2048, validators=[URLValidator(schemes=["http", "https"])])
+    url = EncryptedCharField(max_length=2048, validators=[URLValidator(schemes=["http", "https"])])
     format = models.CharField(max_length=16, choices=WebhookFormat, default=WebhookFormat.OPENALERT)
     events = ArrayField(
         models.CharField(max_length=32, choices=WebhookEvent.of_incidents()),
@@ -50,8 +51,8 @@ class Webhook(BaseModel):
         help_text="Which events are told; none named: all.",
     )
     is_enabled = models.BooleanField(default=True)
-    secret = models.CharField(max_length=80, editable=False)
-    previous_secret = models.CharField(max_length=80, blank=True, editable=False)
+    secret = EncryptedCharField(max_length=80, editable=False)
+    previous_secret = EncryptedCharField(max_length=80, blank=True, editable=False)
     previous_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
     disabled_reason = models.CharField(max_length=255, blank=True, editable=False)
     failures = models.PositiveSmallIntegerField(default=0, editable=False, help_text="In a row.")

@@ -82,7 +82,8 @@ class CursorPagination(BasePagination):
         }
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        size = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE}
+        number = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE}
+        size = {"anyOf": [number, {"type": "string"}], "default": DEFAULT_SIZE}
         return [
             {
                 "name": "cursor",
@@ -95,7 +96,7 @@ class CursorPagination(BasePagination):
                 "name": "page_size",
                 "in": "query",
                 "required": False,
-                "description": "How many results at most.",
+                "description": "How many results at most: 1 to 200. What is beyond is cut; what is no number is not heeded.",
                 "schema": size,
             },
         ]

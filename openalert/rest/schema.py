@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
@@ -60,3 +61,16 @@ class AutoSchema(SpectacularAutoSchema):
         errors["429"] = "Too many requests: wait for `Retry-After` seconds."
         errors["default"] = "Any other failure."
         return errors
+
+
+class LocalTimeExtension(OpenApiSerializerFieldExtension):
+    """A time of day without an offset, which `format: time` (RFC 3339) would demand."""
+
+    target_class = "rest_framework.fields.TimeField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?$",
+            "example": "09:30",
+        }

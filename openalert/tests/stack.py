@@ -97,6 +97,7 @@ class Stack:
             "DATABASE_URL": _database_url(),
             "REDIS_URL": settings.REDIS_URL,
             "SECRET_KEY": settings.SECRET_KEY,
+            "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "SITE_URL": self.url,
             "EMAIL_URL": "mailbox://",

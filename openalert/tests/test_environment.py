@@ -14,10 +14,13 @@ from openalert.environment import FaultyEnvironment, masked, read_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEY = "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-"
+FERNET_KEY = "b25seS1mb3ItdGVzdHMtMDEyMzQ1Njc4OS1hYmNkZWY="
+OLD_FERNET_KEY = "b2xkZXItZm9yLXRlc3RzLTAxMjM0NTY3ODktYWJjZDA="
 INSTALLATION = {
     "DATABASE_URL": "postgres://ana:p%40ss@db:5433/alerts",
     "REDIS_URL": "rediss://:pw@redis:6380/2",
     "SECRET_KEY": KEY,
+    "ENCRYPTION_KEYS": f"{FERNET_KEY}, {OLD_FERNET_KEY}",
     "SITE_URL": "https://Alerts.example.org/",
     "ALLOWED_HOSTS": "alerts.example.org, .internal",
     "EMAIL_URL": "smtp+tls://me%40x.org:pw@smtp.example.org",
@@ -46,7 +49,10 @@ def test_development_key_is_made_once_and_kept_for_its_owner(tmp_path):
     path = tmp_path / ".openalert" / "secret_key"
     assert first.secret_key == second.secret_key == path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [file.name for file in path.parent.iterdir()] == ["secret_key"]
+    key = path.with_name("encryption_key")
+    assert first.encryption_keys == second.encryption_keys == [key.read_text()]
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert sorted(file.name for file in path.parent.iterdir()) == ["encryption_key", "secret_key"]
 
 
 def test_installation_names_what_it_depends_on(tmp_path):
@@ -54,6 +60,8 @@ def test_installation_names_what_it_depends_on(tmp_path):
     assert (found.embedded, found.debug, found.https) == (False, False, True)
     assert found.site_url == "https://alerts.example.org"
     assert found.allowed_hosts == ["alerts.example.org", ".internal"]
+    assert found.encryption_keys == [FERNET_KEY, OLD_FERNET_KEY]
+    assert {FERNET_KEY, OLD_FERNET_KEY} <= set(found.secrets)
     assert found.redis_url == found.broker_url == INSTALLATION["REDIS_URL"]
     assert {name: found.database[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")} == {
         "USER": "ana",
@@ -102,6 +110,9 @@ def test_empty_value_counts_as_none(tmp_path):
         ("SECRET_KEY", "short"),
         ("SECRET_KEY", "django-insecure-8f3k2l1j4h5g6f7d8s9a0p1o2i3u"),
         ("SECRET_KEY", "a" * 50),
+        ("ENCRYPTION_KEYS", ","),
+        ("ENCRYPTION_KEYS", "too-short"),
+        ("ENCRYPTION_KEYS", f"{FERNET_KEY},{FERNET_KEY[:-5]}"),
         ("SITE_URL", "alerts.example.org"),
         ("SITE_URL", "https://alerts.example.org/openalert"),
         ("ALLOWED_HOSTS", "https://alerts.example.org"),
@@ -115,6 +126,7 @@ def test_empty_value_counts_as_none(tmp_path):
         ("DEBUG", "maybe"),
         ("BEHIND_TLS_PROXY", "2"),
         ("HSTS_SECONDS", "-1"),
+        ("AUDIT_RETENTION_DAYS", "29"),
         ("DATABASE_POOL_SIZE", "1"),
         ("WORKER_CONCURRENCY", "many"),
         ("PROVIDER_LIMIT_PER_MINUTE", "-1"),
@@ -265,7 +277,7 @@ def test_every_variable_is_in_the_example():
     names = {line.partition("=")[0].lstrip("#") for line in (ROOT / ".env.example").read_text().splitlines()}
     source = (ROOT / "openalert" / "environment.py").read_text()
     read = set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
-    assert len(read) == 56
+    assert len(read) == 60
     assert read <= names
 
 
@@ -297,3 +309,13 @@ def test_faults_of_the_mail_listener(tmp_path):
         "INTAKE_MAIL_DOMAIN",
         "INTAKE_SMTP_PORT",
     ]
+
+
+def test_addresses_are_known_without_a_proxy_or_with_one_that_is_named(tmp_path):
+    def known(**variables):
+        return read_environment({**INSTALLATION, **variables}, tmp_path).knows_addresses
+
+    assert known()
+    assert not known(BEHIND_TLS_PROXY="true")
+    assert not known(BEHIND_TLS_PROXY="true", FORWARDED_ALLOW_IPS="127.0.0.1")
+    assert known(BEHIND_TLS_PROXY="true", FORWARDED_ALLOW_IPS="10.0.0.0/8")

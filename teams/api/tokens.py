@@ -8,8 +8,11 @@ from rest_framework.response import Response
 from rest_framework_simplejwt import views
 from rest_framework_simplejwt.exceptions import InvalidToken
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.tokens import Token
 
+from openalert import audit
+from openalert.audit.sign_ins import as_person
 from teams.models import User
 
 from .authentication import SIGN_OUTS
@@ -29,6 +32,11 @@ class ObtainSerializer(TokenObtainPairSerializer):
         token = super().get_token(user)
         token[SIGN_OUTS] = user.sign_outs
         return token
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        tokens = super().validate(attrs)
+        audit.record("token_made", self.user, by=as_person(self.user))
+        return tokens
 
 
 class ObtainTokenView(views.TokenObtainPairView):
@@ -58,4 +66,8 @@ class RevokeTokenView(views.TokenBlacklistView):
 
     @extend_schema(responses={200: OpenApiResponse(description="It is void now.")})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().post(request, *args, **kwargs)
+        response = super().post(request, *args, **kwargs)
+        token = OutstandingToken.objects.filter(token=request.data["refresh"]).select_related("user").first()
+        if token is not None and token.user is not None:
+            audit.record("token_revoked", token.user, by=as_person(token.user))
+        return response

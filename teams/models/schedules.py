@@ -11,12 +11,13 @@ from functools import cached_property
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from openalert.base import BaseModel
+from openalert.encryption import EncryptedCharField
 from teams.enums import OnHolidays, Rotation
 from teams.windows import check_holidays_of, check_windows
 
@@ -101,7 +102,7 @@ class Calendar(BaseModel):
     """A calendar elsewhere that says who is on call in a layer, as it was last fetched. See teams.calendars."""
 
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="calendars")
-    url = models.URLField(max_length=1000)
+    url = EncryptedCharField(max_length=1000, validators=[URLValidator()])
     due_at = models.DateTimeField(null=True, help_text="When it is fetched next.")
     fetched_at = models.DateTimeField(null=True, help_text="When a good copy came last.")
     failing_since_at = models.DateTimeField(null=True)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from openalert import backup
+from openalert.settings import environment as settings_environment
 
 
 class Command(BaseCommand):
@@ -25,3 +26,9 @@ class Command(BaseCommand):
         except backup.BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{file}: {file.stat().st_size:,} bytes")
+        self.stdout.write(f"Its secrets are encrypted: keep {keys_name()} too, and apart from it.")
+
+
+def keys_name() -> str:
+    places = settings_environment.places
+    return str(places.data / "encryption_key") if settings.EMBEDDED else "ENCRYPTION_KEYS"

@@ -26,3 +26,6 @@ class Command(BaseCommand):
         except backup.BackupError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"restored from {file}")
+        self.stdout.write(
+            "After `migrate`, `rotate_encryption --check` tells whether ENCRYPTION_KEYS can read its secrets."
+        )

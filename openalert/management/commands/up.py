@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
+from openalert import encryption
 from openalert.embedded.errors import EmbeddedError
 from openalert.embedded.process import Program
 from openalert.embedded.servers import EmbeddedServers
@@ -71,6 +72,7 @@ class Command(BaseCommand):
         self.say("bringing the tables up to date")
         call_command("migrate", interactive=False, verbosity=0)
         if self.servers:
+            encryption.rotate()  # what an older version left plain
             call_command("seed_demo")
         connections.close_all()
         programs = commands(

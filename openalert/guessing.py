@@ -1,0 +1,127 @@
+"""Who guesses at secrets is held back: after so many failures in a minute, an address is answered 429.
+
+What succeeds is never counted: many people behind one address may sign in and answer pages as fast as they can. Counts
+are kept in the cache server; while that is away nobody is held back, as people must get in to answer a page.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import redis
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from openalert.acting import address_of
+from openalert.error_shape import error_response, wants_json
+
+logger = logging.getLogger(__name__)
+
+SPAN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Door:
+    """Addresses that a secret opens: `failed` are the statuses of a wrong one, `most` how many a minute may have."""
+
+    path: str
+    failed: tuple[int, ...]
+    most: int = 30
+    methods: tuple[str, ...] = ("GET", "POST")
+
+
+DOORS = (
+    Door("/accounts/login/", (200, 403), methods=("POST",)),  # a form with its errors is a failure
+    Door("/admin/login/", (200, 403), methods=("POST",)),
+    Door("/answer/", (403, 410)),
+    Door("/calendar/", (404,)),
+    Door("/hooks/", (401, 403)),
+    Door("/metrics", (401, 404)),
+)
+
+
+class GuessingMiddleware:
+    """Before sessions: who is held back costs one question to the cache server."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        if self.is_async:
+            return self.handle_async(request)
+        door = door_of(request)
+        if door is None:
+            return self.get_response(request)
+        if wait := held_back(door, request):
+            return refusal(request, wait)
+        response = self.get_response(request)
+        note(door, request, response.status_code)  # type: ignore[union-attr]
+        return response
+
+    async def handle_async(self, request: HttpRequest) -> HttpResponse:
+        door = door_of(request)
+        if door is None:
+            return await self.get_response(request)  # type: ignore[misc]
+        if wait := await sync_to_async(held_back)(door, request):
+            return await sync_to_async(refusal)(request, wait)
+        response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
+        await sync_to_async(note)(door, request, response.status_code)
+        return response
+
+
+def door_of(request: HttpRequest) -> Door | None:
+    if not settings.KNOWS_ADDRESSES:  # one guesser would hold back everybody
+        return None
+    return next(
+        (door for door in DOORS if request.path.startswith(door.path) and request.method in door.methods),
+        None,
+    )
+
+
+def held_back(door: Door, request: HttpRequest) -> int:
+    """For how many seconds the address must wait; 0 when it need not."""
+    try:
+        failures = cache.get(_key(door, request), 0)
+    except redis.RedisError as failure:
+        logger.warning("failures are not counted: %r", failure)
+        return 0
+    return math.ceil(SPAN_SECONDS - time.time() % SPAN_SECONDS) if failures >= door.most else 0
+
+
+def note(door: Door, request: HttpRequest, status: int) -> None:
+    if status not in door.failed:
+        return
+    key = _key(door, request)
+    try:
+        cache.add(key, 0, SPAN_SECONDS * 2)
+        cache.incr(key)
+    except (redis.RedisError, ValueError) as failure:  # ValueError: it ran out in between
+        logger.warning("a failure was not counted: %r", failure)
+
+
+def _key(door: Door, request: HttpRequest) -> str:
+    return f"guesses:{door.path}:{address_of(request)}:{int(time.time() // SPAN_SECONDS)}"
+
+
+def refusal(request: HttpRequest, wait: int) -> HttpResponse:
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    if wants_json(request) or not request.accepts("text/html"):
+        response: HttpResponse = error_response(
+            status, "throttled", f"Too many failures. Try again in {wait} s."
+        )
+    else:
+        response = render(request, "429.html", {"wait": wait}, status=status)
+    response["Retry-After"] = str(wait)
+    return response
