@@ -82,6 +82,21 @@ class Watching:
 
 
 @dataclass(frozen=True)
+class SignIn:
+    """The OpenID provider by which people sign in; without an issuer there is none. `local`: passwords are taken too."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    name: str
+    scopes: str
+    groups_claim: str
+    required_group: str
+    local: bool
+    refresh_minutes: int
+
+
+@dataclass(frozen=True)
 class Providers:
     """Accounts by which pages travel. What is "" is not set: the transports that need it are off."""
 
@@ -141,6 +156,7 @@ class Environment:
     from_address: str
     mail_intake: MailIntake
     watching: Watching
+    sign_in: SignIn
     providers: Providers
 
     @property
@@ -152,6 +168,7 @@ class Environment:
             self.database.get("PASSWORD"),
             self.email.password,
             self.watching.metrics_token,
+            self.sign_in.client_secret,
             providers.twilio_auth_token,
             providers.sendgrid_api_key,
             providers.web_push_private_key,
@@ -235,6 +252,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         )
     values["mail_intake"] = _mail_intake(reader, port, "localhost" if embedded else host_of(site_url or ""))
     values["watching"] = _watching(reader)
+    values["sign_in"] = _sign_in(reader)
     values["providers"] = _providers(reader)
     pool_size = reader.integer("DATABASE_POOL_SIZE", 20, lowest=2, highest=500)
     prepares = reader.boolean("DATABASE_PREPARED_STATEMENTS", embedded)
@@ -325,6 +343,29 @@ def _watching(reader: "Reader") -> Watching:
         operators_webhook_url=reader.read("OPERATORS_WEBHOOK_URL", check_url, URL_WANTED) or "",
         heartbeat_url=reader.read("HEARTBEAT_URL", check_url, URL_WANTED) or "",
         heartbeat_seconds=reader.integer("HEARTBEAT_SECONDS", 60, lowest=1, highest=3600),
+    )
+
+
+def _sign_in(reader: "Reader") -> SignIn:
+    issuer = reader.read("OIDC_ISSUER", check_issuer, ISSUER_WANTED) or ""
+    local = reader.boolean("OIDC_LOCAL_SIGN_IN", True)
+    client_id, client_secret = reader.given("OIDC_CLIENT_ID"), reader.given("OIDC_CLIENT_SECRET")
+    if issuer and not client_id:
+        reader.fault("OIDC_CLIENT_ID", "", "the id of OpenAlert at the provider OIDC_ISSUER")
+    if issuer and not client_secret:
+        reader.fault("OIDC_CLIENT_SECRET", "", "the secret of OpenAlert at the provider OIDC_ISSUER")
+    if not local and not reader.given("OIDC_ISSUER"):
+        reader.fault("OIDC_LOCAL_SIGN_IN", "no", "yes, or OIDC_ISSUER: somebody must be able to sign in")
+    return SignIn(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=client_secret,
+        name=reader.given("OIDC_NAME") or "single sign-on",
+        scopes=reader.read("OIDC_SCOPES", check_scopes, SCOPES_WANTED) or "openid email profile",
+        groups_claim=reader.given("OIDC_GROUPS_CLAIM") or "groups",
+        required_group=reader.given("OIDC_REQUIRED_GROUP"),
+        local=local,
+        refresh_minutes=reader.integer("OIDC_REFRESH_MINUTES", 60, lowest=2, highest=1440),
     )
 
 
@@ -454,6 +495,10 @@ DOMAIN_WANTED = "the domain behind the @ of integrations' addresses, like alerts
 LIMITS_WANTED = "messages a minute by provider account, like smtp=600,twilio=60; 0 for no limit"
 METRICS_WANTED = "at least 16 characters without spaces"
 ADDRESSES_WANTED = "email addresses, separated by commas"
+ISSUER_WANTED = (
+    "the address that the provider calls itself by, exactly, like https://login.example.org/realms/main"
+)
+SCOPES_WANTED = "scopes with spaces in between, openid among them, like openid email profile"
 URL_WANTED = "an address like https://watch.example.org/ping"
 ACCOUNT_SID_WANTED = "an account SID of Twilio: AC and 32 hexadecimal digits"
 SERVICE_SID_WANTED = "the SID of a messaging service of Twilio: MG and 32 hexadecimal digits"
@@ -667,6 +712,26 @@ def check_url(given: str) -> str:
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError
     return given
+
+
+def check_issuer(given: str) -> str:
+    """Kept as it is written. Without TLS only on this machine: whoever is in between could be anybody."""
+    url = split(given)
+    if not url.hostname or url.query or url.fragment or url.username:
+        raise ValueError
+    if url.scheme != "https" and (url.scheme, url.hostname) not in (
+        ("http", "127.0.0.1"),
+        ("http", "localhost"),
+    ):
+        raise ValueError
+    return given
+
+
+def check_scopes(given: str) -> str:
+    scopes = given.split()
+    if "openid" not in scopes:
+        raise ValueError
+    return " ".join(scopes)
 
 
 def check_log_format(given: str) -> str:

@@ -69,6 +69,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "openalert.audit.middleware.AuditMiddleware",
+    "teams.identity.middleware.ConfirmSessionMiddleware",
     "teams.middleware.TimeZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -111,6 +112,24 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+# Without OIDC_ISSUER only passwords are taken; with OIDC_LOCAL_SIGN_IN=no no door takes any, the API's neither.
+AUTHENTICATION_BACKENDS = [
+    *(["django.contrib.auth.backends.ModelBackend"] if environment.sign_in.local else []),
+    *(["teams.identity.backend.OpenIDConnectBackend"] if environment.sign_in.issuer else []),
+]
+OIDC_ISSUER = environment.sign_in.issuer
+OIDC_NAME = environment.sign_in.name
+OIDC_GROUPS_CLAIM = environment.sign_in.groups_claim
+OIDC_REQUIRED_GROUP = environment.sign_in.required_group
+OIDC_LOCAL_SIGN_IN = environment.sign_in.local
+OIDC_REFRESH_MINUTES = environment.sign_in.refresh_minutes
+# What follows is mozilla-django-oidc's; the endpoints come from discovery (teams/identity/provider.py).
+OIDC_RP_CLIENT_ID = environment.sign_in.client_id
+OIDC_RP_CLIENT_SECRET = environment.sign_in.client_secret
+OIDC_RP_SCOPES = environment.sign_in.scopes
+OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
+OIDC_USE_PKCE = True
+OIDC_TIMEOUT = 10
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"

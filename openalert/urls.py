@@ -2,12 +2,12 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
 from openalert import app_shell, audit_pages, demo
 from openalert.health import pages
 from openalert.health import views as health
+from teams.identity import views as identity_views
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -21,13 +21,12 @@ urlpatterns = [
     path("queues/providers/<slug:name>/resume/", pages.resume_provider, name="provider-resume"),
     path(
         "accounts/login/",
-        auth_views.LoginView.as_view(
-            redirect_authenticated_user=True,
+        identity_views.SignInView.as_view(
             extra_context={"demo_sign_ins": demo.demo_sign_ins() if settings.EMBEDDED else []},
         ),
         name="login",
     ),
-    path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("accounts/logout/", identity_views.SignOutView.as_view(), name="logout"),
     path("audit/", audit_pages.audit_page, name="audit"),
     path("audit/export.csv", audit_pages.export_csv, name="audit-csv"),
     path("audit/export.jsonl", audit_pages.export_json_lines, name="audit-jsonl"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
@@ -21,7 +22,9 @@ from .exceptions import NotAResponder
 from .models import (
     Calendar,
     CalendarFeed,
+    GroupMapping,
     HandOverNote,
+    Identity,
     Layer,
     Membership,
     Notice,
@@ -127,12 +130,34 @@ class TeamAdmin(admin.ModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(admin.ModelAdmin):
-    list_display = ("user", "team", "role")
+    list_display = ("user", "team", "role", "from_identity")
     list_editable = ("role",)
-    list_filter = ("team", "role")
+    list_filter = ("team", "role", "from_identity")
     list_select_related = ("user", "team")
     search_fields = ("user__name", "user__email", "team__name")
     autocomplete_fields = ("user", "team")
+
+
+@admin.register(Identity)
+class IdentityAdmin(admin.ModelAdmin):
+    """To join an account with one at the provider is to add a row here."""
+
+    list_display = ("user", "issuer", "subject", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("user__name", "user__email", "subject")
+    autocomplete_fields = ("user",)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"issuer": settings.OIDC_ISSUER, **super().get_changeform_initial_data(request)}
+
+
+@admin.register(GroupMapping)
+class GroupMappingAdmin(admin.ModelAdmin):
+    list_display = ("group", "team", "role", "installation_role")
+    list_filter = ("team", "installation_role")
+    list_select_related = ("team",)
+    search_fields = ("group", "team__name")
+    autocomplete_fields = ("team",)
 
 
 @admin.register(Service)

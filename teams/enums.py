@@ -9,6 +9,13 @@ class Role(models.TextChoices):
     OBSERVER = "observer", "Observer"
 
 
+class InstallationRole(models.TextChoices):
+    """A role in all of the installation."""
+
+    ADMIN = "admin", "Administrator"
+    AUDITOR = "auditor", "Auditor"
+
+
 class Correlation(models.TextChoices):
     """What becomes of a service's alerts while something that it depends on has an incident."""
 

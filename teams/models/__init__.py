@@ -1,6 +1,7 @@
 """People and what they own: users, teams, services, and on-call schedules."""
 
 from .duty import CalendarFeed, HandOverNote, Notice, ShiftSwap
+from .identities import GroupMapping, Identity
 from .people import E164, Membership, Team, TimeZoneNameField, User, UserManager, validate_time_zone
 from .schedules import (
     Calendar,
@@ -32,7 +33,9 @@ __all__ = [
     "CalendarEvent",
     "CalendarFeed",
     "Fallback",
+    "GroupMapping",
     "HandOverNote",
+    "Identity",
     "Layer",
     "Membership",
     "Notice",

@@ -170,6 +170,8 @@ class Membership(BaseModel):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role, default=Role.RESPONDER)
+    # Follows the groups at the identity provider; one given by hand is left alone by them.
+    from_identity = models.BooleanField("by a group", default=False, db_default=False, editable=False)
 
     class Meta:
         ordering = ["team__name", "user__name"]

@@ -1,0 +1,1 @@
+"""Sign-in by OpenID Connect: docs/sign-in.md. Off without OIDC_ISSUER."""
