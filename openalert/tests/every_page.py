@@ -76,6 +76,7 @@ NO_PAGES = {
     "service-worker.js": "a script",
     "manifest.webmanifest": "for browsers",
     "reports/<slug:slug>/<slug:name>.csv": "a file",
+    "accounts/oidc/": "leads to the identity provider and back; without one it is not there",
 }
 # Its page shows the mailbox only where that is in use.
 EMAIL_BACKEND = "notifications.mailbox.MailboxBackend"

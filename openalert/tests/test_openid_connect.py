@@ -52,9 +52,13 @@ def idp(server, settings):
     provider.forget()
 
 
+def browser():
+    return Client(headers={"host": "localhost"})
+
+
 @pytest.fixture
 def client():
-    return Client(headers={"host": "localhost"})
+    return browser()
 
 
 def back_from(client, subject="ana", address="/accounts/oidc/?next=/on-call/", person=None):
@@ -103,7 +107,7 @@ def test_a_new_person_gets_an_account_with_team_and_role(idp, client):
     # Groups change: what they gave goes, what was given by hand stays.
     Membership.objects.create(user=ana, team=other, role=Role.RESPONDER)
     idp.set_accounts(ana={**ANA, "groups": []})
-    assert sign_in(Client(headers={"host": "localhost"})).status_code == 302
+    assert sign_in(browser()).status_code == 302
     ana.refresh_from_db()
     assert [(one.team, one.from_identity) for one in ana.memberships.all()] == [(other, False)]
     assert not ana.is_auditor and User.objects.count() == 1
@@ -113,7 +117,7 @@ def test_state_and_nonce_of_others_are_refused(idp, client):
     back = back_from(client).removeprefix(OURS)
     forged = client.get(re.sub(r"state=\w+", "state=forged", back))
     assert forged.status_code == 403 and who(client) is None
-    assert Client(headers={"host": "localhost"}).get(back).status_code == 403  # in another browser
+    assert browser().get(back).status_code == 403  # in another browser
     session = client.session
     (state,) = session["oidc_states"]
     session["oidc_states"][state]["nonce"] = "another"
@@ -142,7 +146,7 @@ def test_who_lacks_the_group_or_is_deactivated_is_told_so(idp, client, settings)
     settings.OIDC_REQUIRED_GROUP = "staff"
     assert sign_in(client).status_code == 302
     User.objects.update(is_active=False)
-    refused = sign_in(Client(headers={"host": "localhost"}))
+    refused = sign_in(browser())
     assert refused.status_code == 403 and b"deactivated" in refused.content
 
 
@@ -155,7 +159,7 @@ def test_an_account_is_joined_only_by_an_address_that_was_checked(idp, client):
     idp.set_accounts(ana=ANA, ana2=ANA)
     assert sign_in(client).status_code == 302 and who(client) == ana
     # A second account with the same address is not the same person.
-    again = sign_in(Client(headers={"host": "localhost"}), "ana2")
+    again = sign_in(browser(), "ana2")
     assert again.status_code == 403 and Identity.objects.count() == 1
 
 
@@ -214,9 +218,9 @@ def test_a_session_is_confirmed_and_ends_with_the_account_at_the_provider(idp, c
         assert json.loads(refused.content)["errors"][0]["code"] == "sign_in_to_be_confirmed"
     assert client.post("/me/profile/", {}).status_code == 403
 
-    idp.set_accounts()
+    # The provider has ended the person's session there, as it does when it deactivates an account.
     sent = client.get("/on-call/", headers=PAGE)
-    returned = client.get(person.go(sent["Location"]).removeprefix(OURS))
+    returned = client.get(oidc.Person("ana").go(sent["Location"]).removeprefix(OURS))
     assert returned["Location"] == "/accounts/login/?next=%2Fon-call%2F" and who(client) is None
 
 
@@ -224,27 +228,28 @@ def test_a_provider_that_is_away_is_told_and_locks_nobody_out(idp, client, setti
     sign_in(client)
     settings.OIDC_ISSUER = f"http://127.0.0.1:{free_port()}"
     provider.forget()
-    away = Client(headers={"host": "localhost"}).get("/accounts/oidc/")
+    away = browser().get("/accounts/oidc/")
     assert away.status_code == 503 and b"provider is away" in away.content
     age(client, 90)
     assert client.get("/on-call/", headers=PAGE).status_code == 200
     assert client.post("/accounts/logout/")["Location"] == "/accounts/login/"
     settings.OIDC_ISSUER = f"{idp.issuer}/"  # answers, but calls itself otherwise
     provider.forget()
-    assert Client(headers={"host": "localhost"}).get("/accounts/oidc/").status_code == 502
+    assert browser().get("/accounts/oidc/").status_code == 502
 
 
 def test_passwords_are_taken_unless_they_are_off(idp, client, settings):
     UserFactory(email="ben@example.org", password="a-long-password-1")
     given = {"username": "ben@example.org", "password": "a-long-password-1"}
-    assert Client().post("/accounts/login/", given).status_code == 302
+    assert client.post("/accounts/login/", given).status_code == 302
+    client.logout()
     settings.OIDC_LOCAL_SIGN_IN = False
     settings.AUTHENTICATION_BACKENDS = [BACKEND]
-    page = Client().get("/accounts/login/").content
+    page = client.get("/accounts/login/").content
     assert b'type="password"' not in page and b"Sign in with Example" in page
-    assert Client().post("/accounts/login/", given).status_code == 200
+    assert client.post("/accounts/login/", given).status_code == 200
     token = {"email": "ben@example.org", "password": "a-long-password-1"}
-    assert Client().post("/api/v1/auth/token", token, content_type="application/json").status_code == 401
+    assert client.post("/api/v1/auth/token", token, content_type="application/json").status_code == 401
 
 
 def test_too_many_groups_take_nobody_out_of_their_teams(settings):
