@@ -1,18 +1,23 @@
 """Sign-in by OpenID Connect, against a real provider."""
 
 import json
+import os
 import re
 import time
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
 
 from openalert.models import AuditEntry
 from openalert.tests import oidc
+from openalert.tests.browser import running_browser
 from openalert.tests.programs import needs
-from openalert.tests.stack import free_port
+from openalert.tests.stack import Stack, free_port
 from teams.enums import Role
 from teams.identity import people, provider
 from teams.identity.exceptions import SignInRefused
@@ -135,7 +140,7 @@ def test_pkce_is_really_checked(idp, client):
     (state,) = session["oidc_states"]
     session["oidc_states"][state]["code_verifier"] = "v" * 64
     session.save()
-    assert client.get(back).status_code == 502 and not User.objects.exists()
+    assert client.get(back).status_code == 424 and not User.objects.exists()
 
 
 def test_who_lacks_the_group_or_is_deactivated_is_told_so(idp, client, settings):
@@ -229,13 +234,13 @@ def test_a_provider_that_is_away_is_told_and_locks_nobody_out(idp, client, setti
     settings.OIDC_ISSUER = f"http://127.0.0.1:{free_port()}"
     provider.forget()
     away = browser().get("/accounts/oidc/")
-    assert away.status_code == 503 and b"provider is away" in away.content
+    assert away.status_code == 424 and b"provider is away" in away.content
     age(client, 90)
     assert client.get("/on-call/", headers=PAGE).status_code == 200
     assert client.post("/accounts/logout/")["Location"] == "/accounts/login/"
     settings.OIDC_ISSUER = f"{idp.issuer}/"  # answers, but calls itself otherwise
     provider.forget()
-    assert browser().get("/accounts/oidc/").status_code == 502
+    assert browser().get("/accounts/oidc/").status_code == 424
 
 
 def test_passwords_are_taken_unless_they_are_off(idp, client, settings):
@@ -262,3 +267,48 @@ def test_without_an_issuer_there_is_nothing(client):
     assert client.get("/accounts/oidc/").status_code == 404
     assert client.get("/accounts/oidc/callback/?code=a&state=b").status_code == 404
     assert b"Sign in with" not in client.get("/accounts/login/").content
+
+
+@pytest.mark.timeout(180)
+@needs("chromium")
+def test_a_browser_signs_in_is_confirmed_and_signs_out(transactional_db, monkeypatch):
+    """The whole way with settings from the environment, past the service worker."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    stack = Stack()
+    callback = f"{stack.url}/accounts/oidc/callback/"
+    with oidc.running(callback, f"{stack.url}/accounts/login/") as idp, running_browser() as chromium:
+        idp.set_accounts(ana=ANA)
+        stack.environment |= {
+            "OIDC_ISSUER": idp.issuer,
+            "OIDC_CLIENT_ID": oidc.CLIENT_ID,
+            "OIDC_CLIENT_SECRET": oidc.CLIENT_SECRET,
+            "OIDC_NAME": "Example",
+            "OIDC_SCOPES": "openid email profile groups",
+        }
+        try:
+            stack.start_web()
+            page = chromium.new_context(viewport={"width": 360, "height": 780}).new_page()
+            page.goto(f"{stack.url}/on-call/")
+            if folder := os.environ.get("OPENALERT_SCREENSHOTS"):
+                page.screenshot(path=f"{folder}/sign-in.png")
+            page.click("text=Sign in with Example")
+            page.fill("[name=login]", "ana")
+            page.fill("[name=password]", "any")
+            page.click("button[type=submit]")
+            page.click("text=Continue")
+            page.wait_for_url(f"{stack.url}/on-call/")
+            page.evaluate("navigator.serviceWorker.ready")
+            kept = Session.objects.get()
+            session = SessionStore(kept.session_key)
+            session[CONFIRMED_AT] = time.time() - 3700
+            session.save()
+            page.goto(f"{stack.url}/on-call/")
+            assert page.url == f"{stack.url}/on-call/"
+            assert SessionStore(kept.session_key)[CONFIRMED_AT] > time.time() - 60
+            page.click(".menu summary")
+            page.click("text=Sign out")
+            page.click("[name=logout]")
+            page.wait_for_url(f"{stack.url}/accounts/login/")
+        finally:
+            connection.close()  # a second one: Playwright has an event loop in this thread
+            stack.stop()

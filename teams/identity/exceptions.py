@@ -1,5 +1,7 @@
 """Why a sign-in through the provider is refused. Each is told to the person in its words."""
 
+from http import HTTPStatus
+
 from openalert.exceptions import OpenAlertError
 
 
@@ -18,14 +20,14 @@ class SignInRefused(OpenAlertError):
 class ProviderAway(OpenAlertError):
     code = "identity_provider_away"
     detail = "The identity provider does not answer. Try again in a minute."
-    status = 503
+    status = HTTPStatus.FAILED_DEPENDENCY  # the service worker takes 502 and 503 for our own being away
 
 
 class ProviderWrong(OpenAlertError):
     """The provider answers, but not as it should: the set-up has to be looked at."""
 
     code = "identity_provider_wrong"
-    status = 502
+    status = HTTPStatus.FAILED_DEPENDENCY
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"The identity provider is not set up rightly. {detail}")
