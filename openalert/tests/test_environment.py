@@ -269,6 +269,28 @@ def test_logs_are_for_machines_in_an_installation_and_for_people_at_home(tmp_pat
     assert read_environment({"LOG_FORMAT": "JSON"}, tmp_path).log_format == "json"
 
 
+PROVIDER = {"OIDC_ISSUER": "https://id.example.org", "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": "s3cret"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"OIDC_CLIENT_ID": ""}, "OIDC_CLIENT_ID"),
+        ({"OIDC_CLIENT_SECRET": ""}, "OIDC_CLIENT_SECRET"),
+        ({"OIDC_ISSUER": "http://id.example.org"}, "OIDC_ISSUER"),
+        ({"OIDC_ISSUER": "id.example.org"}, "OIDC_ISSUER"),
+        ({"OIDC_ISSUER": "", "OIDC_LOCAL_SIGN_IN": "no"}, "OIDC_LOCAL_SIGN_IN"),
+        ({"OIDC_SCOPES": "email"}, "OIDC_SCOPES"),
+        ({"OIDC_REFRESH_MINUTES": "0"}, "OIDC_REFRESH_MINUTES"),
+    ],
+)
+def test_sign_in_that_cannot_be_is_named(tmp_path, given, named):
+    assert faults({**INSTALLATION, **PROVIDER, **given}, tmp_path) == [named]
+    found = read_environment({**INSTALLATION, **PROVIDER, "OIDC_LOCAL_SIGN_IN": "no"}, tmp_path)
+    assert (found.sign_in.issuer, found.sign_in.local) == ("https://id.example.org", False)
+    assert "s3cret" in found.secrets
+
+
 def test_passwords_of_the_environment_are_known_as_secrets(tmp_path):
     assert {KEY, "p@ss", "pw"} <= set(read_environment(INSTALLATION, tmp_path).secrets)
 

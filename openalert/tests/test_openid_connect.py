@@ -150,7 +150,9 @@ def test_who_lacks_the_group_or_is_deactivated_is_told_so(idp, client, settings)
     assert not User.objects.exists() and who(client) is None
     settings.OIDC_REQUIRED_GROUP = "staff"
     assert sign_in(client).status_code == 302
+    assert client.get("/on-call/").status_code == 200
     User.objects.update(is_active=False)
+    assert client.get("/on-call/")["Location"].startswith("/accounts/login/")  # out at once
     refused = sign_in(browser())
     assert refused.status_code == 403 and b"deactivated" in refused.content
 

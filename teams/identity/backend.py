@@ -4,6 +4,7 @@ import secrets
 from typing import Any
 
 import jwt
+from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 
@@ -116,6 +117,10 @@ class OpenIDConnectBackend(FromProvider, OIDCAuthenticationBackend):
 
     def get_or_create_user(self, access_token: str, id_token: str, payload: dict[str, Any]) -> User:
         return people.sign_in(self.get_userinfo(access_token, id_token, payload))
+
+    def get_user(self, user_id: Any) -> User | None:
+        """Django's: the library's would keep who is deactivated signed in."""
+        return ModelBackend.get_user(self, user_id)
 
     def store_tokens(self, access_token: str, id_token: str) -> None:
         """Only the ID token, for the sign-out. The view keeps it, once the session is this person's."""
