@@ -58,7 +58,8 @@ from notifications.tests.factories import (
     WebhookFactory,
 )
 from openalert import demo
-from teams.models import Schedule, Service, User
+from teams import api_tokens
+from teams.models import ApiToken, Schedule, Service, User
 from teams.tests.factories import (
     CalendarFeedFactory,
     FallbackFactory,
@@ -177,6 +178,7 @@ class Scene(SimpleNamespace):
             FallbackFactory(schedule=self.schedule, user=carla)
         ShiftSwapFactory(schedule=self.schedule, asker=mate)
         HandOverNoteFactory(schedule=self.schedule, author=mate)
+        api_tokens.create_token(by=carla, name=f"Token {now.timestamp()}", scopes=["read"], team=service.team)
         CalendarFeedFactory(user=carla, schedule=ScheduleFactory(team=service.team))
         method = ContactMethodFactory(user=carla, verified_at=None)
         NotificationRuleFactory(user=carla, contact_method=ContactMethodFactory(user=carla))
@@ -241,6 +243,7 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "mailbox/<uuid:pk>/": lambda scene: {"pk": scene.mail.pk},
     "answer/<str:token>/": lambda scene: {"token": scene.token},
     "me/methods/<uuid:pk>/": lambda scene: {"pk": scene.method.pk},
+    "me/tokens/<uuid:pk>/": lambda scene: {"pk": ApiToken.objects.latest("pk").pk},
     # Only POST.
     "queues/providers/<slug:name>/": lambda scene: {"name": "twilio"},
     "reports/schedules/<uuid:pk>/": lambda scene: {"pk": scene.team.pk},
