@@ -258,6 +258,7 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
 # What a page is asked for with, beside its path.
 QUERIES = {
     "incidents/": "?state=all",
+    "incidents/<int:number>/roles/": "?role=Commander",
     "reports/": "?period=30",
     "reports/<slug:slug>/": "?period=30",
     "incidents/filters/": "?state=open&severity=high",
