@@ -473,6 +473,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "changes", "description": "What was done to services."},
         {"name": "integrations", "description": "Doors for monitoring systems, and their keys."},
         {"name": "maintenance-windows", "description": "Work during which nobody is paged."},
+        {"name": "maintenance-series", "description": "Such work that comes again."},
         {"name": "on-call", "description": "Who is on call now."},
         {"name": "schedules", "description": "On-call schedules: rotations in layers."},
         {"name": "schedule-overrides", "description": "Somebody else for a while."},

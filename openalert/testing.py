@@ -77,8 +77,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def _stop(config: pytest.Config) -> None:
     config.stash[_servers].stop()
     shutil.rmtree(config.stash[_folder], ignore_errors=True)
-    # A thread that a test left behind would keep the process for ever: say where it stands, and fail.
-    faulthandler.dump_traceback_later(SECONDS_TO_END, exit=True, file=sys.__stderr__ or 2)
+    # A thread that a test left behind would keep the process for ever: say where it stands, and fail. pytest-xdist ends
+    # its workers itself, and late: when all of them are done.
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        faulthandler.dump_traceback_later(SECONDS_TO_END, exit=True, file=sys.__stderr__ or 2)
 
 
 def variables_for(places: Places, database: str | None = None) -> dict[str, str]:

@@ -25,9 +25,9 @@ class Area(NamedTuple):
 
 
 AREAS = {
-    "incidents": Area(Level.WRITE, ("incidents",)),
+    "incidents": Area(Level.WRITE, ("incidents", "action-items")),
     "alerts": Area(Level.WRITE, ("alerts", "changes")),
-    "maintenance": Area(Level.WRITE, ("maintenance-windows",)),
+    "maintenance": Area(Level.WRITE, ("maintenance-windows", "maintenance-series")),
     "on-call": Area(
         Level.WRITE,
         ("schedule-overrides", "shift-swaps", "hand-over-notes", "calendar-feeds", "coverage", "on-call"),

@@ -5,7 +5,16 @@ from datetime import timedelta
 import pytest
 
 from incidents import lifecycle, signals, timeline
-from incidents.enums import TRANSITIONS, Kind, Severity, Status
+from incidents.enums import (
+    TRANSITIONS,
+    ActionItemState,
+    Kind,
+    LinkKind,
+    PostmortemState,
+    Severity,
+    Status,
+    UpdateState,
+)
 from incidents.exceptions import EmptyNote, InvalidTransition, SnoozeInThePast
 from incidents.models import Incident
 from incidents.tests.factories import IncidentFactory
@@ -180,6 +189,15 @@ def test_every_kind_of_entry_has_a_sentence(kind):
         "quiet_minutes": 10,
         "minutes": 30,
         "words": "the working hours",
+        "link": LinkKind.CAUSED_BY,
+        "is_other": False,
+        "role": "Commander",
+        "task": "Look at the disks",
+        "item": "Larger disks",
+        "state": {
+            Kind.POSTMORTEM_MOVED: PostmortemState.PUBLISHED,
+            Kind.ACTION_ITEM_MOVED: ActionItemState.DONE,
+        }.get(kind, UpdateState.MONITORING),
     }
     entry = timeline.entry(Incident(), kind, actor=SYSTEM, **data)
     assert timeline.sentence(entry).strip()

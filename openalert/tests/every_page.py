@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
+from django.core import signing
 from django.test import Client
 from django.urls import get_resolver
 from django.urls.resolvers import URLPattern, URLResolver
@@ -31,8 +32,19 @@ from alerts.tests.factories import (
 )
 from escalations.models import EscalationPolicy
 from escalations.tests.factories import PagingSettingsFactory, RunFactory
-from incidents.enums import Kind, Severity, Status
-from incidents.models import SavedFilter
+from incidents import subscriptions
+from incidents.enums import Kind, LinkKind, Severity, Status, UpdateState
+from incidents.models import (
+    ActionItem,
+    IncidentLink,
+    IncidentTask,
+    Postmortem,
+    RoleAssignment,
+    SavedFilter,
+    Stakeholder,
+    StatusUpdate,
+    Subscription,
+)
 from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
 from notifications import answer_links
 from notifications.enums import Action, Channel, NotificationStatus
@@ -46,7 +58,8 @@ from notifications.tests.factories import (
     WebhookFactory,
 )
 from openalert import demo
-from teams.models import Schedule, Service, User
+from teams import api_tokens
+from teams.models import ApiToken, Schedule, Service, User
 from teams.tests.factories import (
     CalendarFeedFactory,
     FallbackFactory,
@@ -77,6 +90,8 @@ NO_PAGES = {
     "manifest.webmanifest": "for browsers",
     "reports/<slug:slug>/<slug:name>.csv": "a file",
     "accounts/oidc/": "leads to the identity provider and back; without one it is not there",
+    "audit/export": "a file",
+    "incidents/<int:number>/postmortem.md": "a file",
 }
 # Its page shows the mailbox only where that is in use.
 EMAIL_BACKEND = "notifications.mailbox.MailboxBackend"
@@ -109,6 +124,10 @@ class Scene(SimpleNamespace):
         )
         PagingSettingsFactory(team=service.team, default_policy=policy)
         RunFactory(incident=incident, policy=policy, due_at=timezone.now() + timedelta(hours=1))
+        Postmortem.objects.create(incident=incident, body="## What happened", edited_at=timezone.now())
+        found.stakeholder = Stakeholder.objects.create(
+            address="reader@example.org", confirmed_at=timezone.now()
+        )
         found.grow()
         found.rule = RuleFactory(integration=integration, position=20)
         found.layer = found.schedule.layers.first()
@@ -146,6 +165,13 @@ class Scene(SimpleNamespace):
         ChangeFactory(integration=self.integration)
         RuleFactory(integration=self.integration, position=self.integration.rules.count())
         HeldAlertFactory(integration=self.integration)
+        IncidentTask.objects.create(incident=incident, text="Look at the disks", assignee=mate)
+        RoleAssignment.objects.create(incident=incident, role=f"Role {now.timestamp()}", user=mate)
+        linked = IncidentFactory(service=service, title="Disks are full")
+        IncidentLink.objects.create(incident=incident, other=linked, kind=LinkKind.CAUSED_BY)
+        StatusUpdate.objects.create(incident=incident, state=UpdateState.MONITORING, text="It is **better**.")
+        Subscription.objects.create(user=mate, incident=incident)
+        ActionItem.objects.create(incident=incident, text="Larger disks", assignee=mate)
         LayerFactory(schedule=self.schedule, participants=[carla, mate])
         ScheduleFactory(team=service.team, on_call=[mate])
         OverrideFactory(schedule=self.schedule, user=carla)
@@ -153,6 +179,7 @@ class Scene(SimpleNamespace):
             FallbackFactory(schedule=self.schedule, user=carla)
         ShiftSwapFactory(schedule=self.schedule, asker=mate)
         HandOverNoteFactory(schedule=self.schedule, author=mate)
+        api_tokens.create_token(by=carla, name=f"Token {now.timestamp()}", scopes=["read"], team=service.team)
         CalendarFeedFactory(user=carla, schedule=ScheduleFactory(team=service.team))
         method = ContactMethodFactory(user=carla, verified_at=None)
         NotificationRuleFactory(user=carla, contact_method=ContactMethodFactory(user=carla))
@@ -172,6 +199,10 @@ class Scene(SimpleNamespace):
         )
 
 
+def of_incident(scene: Scene, rows: Any) -> dict[str, Any]:
+    return {"number": scene.incident.number, "pk": rows.latest("pk").pk}
+
+
 # The beginning of a route with its arguments: what they are.
 PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "incidents/<int:number>/": lambda scene: {"number": scene.incident.number},
@@ -182,6 +213,21 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "services/integrations/<uuid:pk>/rules/<uuid:rule_id>/": lambda scene: {
         "pk": scene.integration.pk,
         "rule_id": scene.rule.pk,
+    },
+    "incidents/<int:number>/links/<uuid:pk>/": lambda scene: of_incident(scene, scene.incident.links),
+    "incidents/<int:number>/subscribers/<uuid:pk>/": lambda scene: of_incident(
+        scene, scene.incident.subscriptions
+    ),
+    "incidents/<int:number>/tasks/<uuid:pk>/": lambda scene: of_incident(scene, scene.incident.tasks),
+    "action-items/<uuid:pk>/": lambda scene: {"pk": scene.incident.action_items.latest("pk").pk},
+    "teams/<uuid:pk>/": lambda scene: {"pk": scene.team.pk},
+    "subscriptions/confirm/<str:token>/": lambda scene: {
+        "token": signing.dumps(str(scene.stakeholder.pk), salt=subscriptions.CONFIRM)
+    },
+    "subscriptions/end/<str:token>/": lambda scene: {
+        "token": signing.dumps(
+            ["s", str(scene.stakeholder.pk), str(scene.incident.pk)], salt=subscriptions.END
+        )
     },
     "maintenance/<uuid:pk>/": lambda scene: {"pk": MaintenanceWindow.objects.latest("pk").pk},
     "maintenance/series/<uuid:pk>/": lambda scene: {"pk": MaintenanceSeries.objects.latest("pk").pk},
@@ -198,6 +244,7 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "mailbox/<uuid:pk>/": lambda scene: {"pk": scene.mail.pk},
     "answer/<str:token>/": lambda scene: {"token": scene.token},
     "me/methods/<uuid:pk>/": lambda scene: {"pk": scene.method.pk},
+    "me/tokens/<uuid:pk>/": lambda scene: {"pk": ApiToken.objects.latest("pk").pk},
     # Only POST.
     "queues/providers/<slug:name>/": lambda scene: {"name": "twilio"},
     "reports/schedules/<uuid:pk>/": lambda scene: {"pk": scene.team.pk},
@@ -212,6 +259,7 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
 # What a page is asked for with, beside its path.
 QUERIES = {
     "incidents/": "?state=all",
+    "incidents/<int:number>/roles/": "?role=Commander",
     "reports/": "?period=30",
     "reports/<slug:slug>/": "?period=30",
     "incidents/filters/": "?state=open&severity=high",

@@ -1,6 +1,6 @@
 """One row of everything that an address can name, all of one team, and the people who ask for it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Model
@@ -10,13 +10,25 @@ from alerts.enums import Source
 from alerts.tests.factories import (
     AlertFactory,
     ChangeFactory,
+    HeartbeatFactory,
     IntegrationFactory,
+    MaintenanceSeriesFactory,
     MaintenanceWindowFactory,
     RuleFactory,
 )
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
-from incidents.enums import ReportKind
-from incidents.models import SavedFilter
+from incidents.enums import LinkKind, ReportKind, UpdateState
+from incidents.models import (
+    ActionItem,
+    IncidentLink,
+    IncidentTask,
+    Postmortem,
+    ResponseSettings,
+    SavedFilter,
+    Stakeholder,
+    StatusUpdate,
+    Subscription,
+)
 from incidents.reports import schedules as report_schedules
 from incidents.tests.factories import IncidentFactory
 from notifications.enums import NotificationStatus
@@ -113,6 +125,25 @@ class Scene:
             SavedFilter.objects.create(user=responder, name="Mine", query="status=open"),
             api_tokens.create_token(by=manager, name="deploys", scopes=["read"], team=team)[0],
             report_schedules.add(team, ReportKind.DAILY),
+            MaintenanceSeriesFactory(team=team),
+            HeartbeatFactory(integration=integration),
+            *self.response(responder, now),
         ]
         LayerFactory(schedule=schedule, participants=[responder])
         self.rows: dict[type[Model], Any] = {type(row): row for row in rows}
+
+    def response(self, responder: User, now: datetime) -> list[Model]:
+        """What people made of the incident."""
+        incident, stakeholder = self.incident, Stakeholder.objects.create(address="reader@example.org")
+        return [
+            IncidentTask.objects.create(incident=incident, text="Look at the disks"),
+            IncidentLink.objects.create(
+                incident=incident, other=self.second_incident, kind=LinkKind.RELATES_TO
+            ),
+            StatusUpdate.objects.create(incident=incident, state=UpdateState.INVESTIGATING, text="We look."),
+            Subscription.objects.create(stakeholder=stakeholder, incident=incident),
+            Postmortem.objects.create(incident=incident, body="It was the disks.", edited_at=now),
+            ActionItem.objects.create(incident=incident, text="Larger disks"),
+            ResponseSettings.objects.create(team=self.team),
+            stakeholder,
+        ]

@@ -10,10 +10,20 @@ from urllib.parse import urlencode
 import pytest
 from django.core.cache import cache
 from django.db import transaction
+from django.utils import timezone
 
 from alerts.enums import Source
-from alerts.tests.factories import AlertFactory, ChangeFactory, MaintenanceWindowFactory, RuleFactory
+from alerts.tests.factories import (
+    AlertFactory,
+    ChangeFactory,
+    MaintenanceSeriesFactory,
+    MaintenanceWindowFactory,
+    RuleFactory,
+)
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
+from incidents.enums import LinkKind
+from incidents.models import ActionItem, IncidentLink, IncidentTask, Postmortem, Subscription
+from incidents.tests.factories import IncidentFactory
 from notifications.enums import NotificationStatus
 from notifications.tests.factories import (
     ContactMethodFactory,
@@ -23,6 +33,7 @@ from notifications.tests.factories import (
     WebhookDeliveryFactory,
 )
 from openalert.ids import uuid7
+from teams import api_tokens
 from teams.tests.cast import Cast
 from teams.tests.factories import (
     CalendarFeedFactory,
@@ -80,7 +91,16 @@ def world(db):
     alert = AlertFactory(incident=run.incident, integration__source=Source.GENERIC)
     schedule = ScheduleFactory(team=cast.team, on_call=[cast.manager, cast.responder])
     delivery = WebhookDeliveryFactory(webhook__team=cast.team)
+    incident = run.incident
+    Postmortem.objects.create(incident=incident, body="It was the disks.", edited_at=timezone.now())
+    linked = IncidentLink.objects.create(incident=incident, other=IncidentFactory(), kind=LinkKind.CAUSED_BY)
     cast.ids = {
+        "action-items": ActionItem.objects.create(incident=incident, text="Larger disks"),
+        "api-tokens": api_tokens.create_token(by=cast.manager, name="deploys", scopes=["read"])[0],
+        "links": linked,
+        "maintenance-series": MaintenanceSeriesFactory(team=cast.team, services=[service]),
+        "subscriptions": Subscription.objects.create(user=cast.manager, incident=incident),
+        "tasks": IncidentTask.objects.create(incident=incident, text="Look at the disks"),
         "alerts": alert,
         "changes": ChangeFactory(integration=alert.integration),
         "contact-methods": method,

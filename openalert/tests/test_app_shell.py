@@ -117,7 +117,7 @@ def test_every_page_loads_less_than_150_kb_of_our_own(db, settings):
     too_much = {}
     for page in every_page.pages(scene, client):
         sizes = asset_sizes(client.get(page.path).text)
-        assert {"css/base.css", "js/times.js", "img/icons.svg"} <= sizes.keys()
+        assert {"css/base.css", "js/times.js"} <= sizes.keys()
         if sum(sizes.values()) > BUDGET_BYTES:
             too_much[page.path] = sum(sizes.values())
     assert too_much == {}

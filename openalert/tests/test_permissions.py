@@ -24,9 +24,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken
 
-from alerts.models import Integration
+from alerts.models import Heartbeat, Integration, MaintenanceSeries, MaintenanceWindow
 from escalations.models import EscalationPolicy, RoutingRule
-from incidents.models import Incident, SavedFilter
+from incidents.models import ActionItem, Incident, IncidentLink, IncidentTask, SavedFilter, Subscription
 from incidents.models.report import ReportSchedule
 from notifications.models import (
     ContactMethod,
@@ -61,14 +61,21 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 OF_THE_MOMENT = {"readyz", "metrics"}
 # Which row an id in an address names, by the address's longest beginning that is here.
 ROWS = {
+    "action-items/": ActionItem,
     "calendar-feeds/": CalendarFeed,
     "escalation/policies/": EscalationPolicy,
     "escalation/rules/": RoutingRule,
     "hand-over-notes/": HandOverNote,
     "hooks/twilio/": Notification,
+    "heartbeats/": Heartbeat,
+    "incidents/<int:number>/links/": IncidentLink,
+    "incidents/<int:number>/subscribers/": Subscription,
+    "incidents/<int:number>/tasks/": IncidentTask,
     "incidents/filters/": SavedFilter,
     "layers/": Layer,
     "mailbox/": MailboxMessage,
+    "maintenance/": MaintenanceWindow,
+    "maintenance/series/": MaintenanceSeries,
     "me/methods/": ContactMethod,
     "me/quiet-hours/": QuietHours,
     "me/rules/": NotificationRule,
@@ -80,12 +87,14 @@ ROWS = {
     "services/dependencies/": ServiceDependency,
     "services/integrations/": Integration,
     "swaps/": ShiftSwap,
+    "teams/": Team,
     "webhooks/": Webhook,
     "webhooks/deliveries/": WebhookDelivery,
 }
 NAMED = {
     "incident_id": Incident,
     "integration_id": Integration,
+    "link_id": IncidentLink,
     "service_id": Service,
     "team": Team,
     "team_id": Team,
@@ -193,6 +202,13 @@ def bodies(scene: Scene) -> dict[tuple[str, str], dict[str, Any]]:
         "incidents/<uuid:incident_id>/reassign": {"user": other},
         "integrations": {"service": service, "name": "New"},
         "maintenance-windows": {"team": team, "title": "New", **span},
+        "maintenance-series": {
+            "team": team,
+            "title": "New",
+            "repeats": "weekly",
+            "time_zone": "UTC",
+            **span,
+        },
         "integrations/<uuid:integration_id>/rules": {
             "name": "New",
             "conditions": [{"test": "equals", "field": "labels.env", "value": "x"}],

@@ -8,8 +8,9 @@ from rest_framework.response import Response
 from rest_framework_simplejwt import views
 from rest_framework_simplejwt.exceptions import InvalidToken
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
+from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
-from rest_framework_simplejwt.tokens import Token
+from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 from openalert import audit
 from openalert.audit.sign_ins import as_person
@@ -67,7 +68,9 @@ class RevokeTokenView(views.TokenBlacklistView):
     @extend_schema(responses={200: OpenApiResponse(description="It is void now.")})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response = super().post(request, *args, **kwargs)
-        token = OutstandingToken.objects.filter(token=request.data["refresh"]).select_related("user").first()
+        # By its id: the row was made before we added to what the token says.
+        identifier = RefreshToken(request.data["refresh"], verify=False)[api_settings.JTI_CLAIM]
+        token = OutstandingToken.objects.filter(jti=identifier).select_related("user").first()
         if token is not None and token.user is not None:
             audit.record("token_revoked", token.user, by=as_person(token.user))
         return response
