@@ -3,6 +3,7 @@
 pytest.ini loads it (`-p openalert.testing`); with pytest-xdist each worker has its own pair.
 """
 
+import asyncio
 import faulthandler
 import os
 import shutil
@@ -72,6 +73,16 @@ def pytest_configure(config: pytest.Config) -> None:
                     raise
 
     Command.handle = handle  # type: ignore[method-assign]
+    asyncio.runners._cancel_all_tasks = _end_all_tasks  # type: ignore[attr-defined]
+
+
+def _end_all_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """What asyncio.run does at its end, again and again: it asks once and then waits for ever, while Redis' client may make
+    an error of its own of a cancellation, which Channels' task that hears from Redis takes for a fault and goes on."""
+    while tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(tasks, timeout=0.2))
 
 
 def _stop(config: pytest.Config) -> None:

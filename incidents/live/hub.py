@@ -132,7 +132,7 @@ class Hub:
 
     async def _follow(self) -> None:
         try:
-            while True:
+            while goes_on():
                 self._news.clear()
                 waiting, self._waiting = self._waiting, []
                 try:
