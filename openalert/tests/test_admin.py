@@ -39,7 +39,7 @@ from notifications.tests.factories import (
 )
 from openalert.admin_tools import RecordAdmin
 from openalert.ids import uuid7
-from teams.models import User
+from teams.models import GroupMapping, Identity, User
 from teams.tests.factories import (
     CalendarFactory,
     CalendarFeedFactory,
@@ -85,6 +85,10 @@ MAKERS = {
     "teams_user": lambda: MembershipFactory().user,
     "teams_team": lambda: TeamFactory(managers=[UserFactory()]),
     "teams_membership": MembershipFactory,
+    "teams_identity": lambda: Identity.objects.create(
+        user=UserFactory(), issuer="https://id.example.org", subject=str(uuid7())
+    ),
+    "teams_groupmapping": lambda: GroupMapping.objects.create(group="sre", team=TeamFactory()),
     "teams_service": ServiceFactory,
     "teams_servicedependency": ServiceDependencyFactory,
     "teams_schedule": lambda: ScheduleFactory(on_call=[UserFactory()]),
