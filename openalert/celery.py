@@ -2,9 +2,11 @@
 
 import logging.config
 import os
+from types import FrameType
 from typing import Any
 
-from celery import Celery
+from celery import Celery, platforms
+from celery.beat import Service
 from celery.signals import beat_init, setup_logging, worker_ready
 from django.conf import settings
 from kombu.transport.virtual import QoS
@@ -41,3 +43,16 @@ def introduce_worker(sender: Any = None, **_: Any) -> None:
 @beat_init.connect
 def introduce_beat(**_: Any) -> None:
     figures.reporter.introduce("beat")
+
+
+@beat_init.connect
+def end_beat_between_ticks(sender: Service, **_: Any) -> None:
+    """Celery's own handlers of these signals write to the database. In the middle of a query that waits forever for the
+    connection's lock, which the query holds."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if sender._is_shutdown.is_set():
+            raise SystemExit  # asked twice
+        sender._is_shutdown.set()
+
+    platforms.signals.update(SIGTERM=end, SIGINT=end)

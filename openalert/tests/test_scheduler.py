@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from celery import current_app
+from django.db import connection, transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from kombu import Connection
@@ -112,6 +113,25 @@ def test_beat_that_ends_leaves_its_office_at_once(stack, settings):
     beat.send(signal.SIGTERM)
     eventually(lambda: not beat.is_running, within=20)
     assert holder() is None
+
+
+@pytest.mark.timeout(120)
+def test_beat_that_is_ended_in_the_middle_of_a_query_ends(stack, settings):
+    sent = Sent(settings.CELERY_BROKER_URL)
+    beat = stack.start_beat()
+    eventually(lambda: sent.tasks()[TICK], within=40)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE openalert_election IN EXCLUSIVE MODE")
+        eventually(lambda: is_waited_for(cursor), within=20, what="beat waits for the lock")
+        beat.send(signal.SIGTERM)
+        time.sleep(0.5)  # it has heard by now
+    eventually(lambda: not beat.is_running, within=20)
+    assert holder() is None
+
+
+def is_waited_for(cursor):
+    cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'openalert_election'::regclass")
+    return cursor.fetchone()[0] > 0
 
 
 def test_scheduler_that_is_not_elected_sends_nothing(monkeypatch, settings):

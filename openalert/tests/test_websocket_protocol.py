@@ -81,10 +81,9 @@ BROKEN = {
 class Echo:
     """Says what it hears; keeps what happened."""
 
-    def __init__(self, connection):
+    def __init__(self, connection, may_go_on):
         self.connection, self.heard, self.ends, self.at_once = connection, [], 0, 0
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
+        self.may_go_on = may_go_on
 
     async def hear(self, message):
         self.at_once += 1
@@ -114,6 +113,8 @@ class Site:
         self.echoes = []
         self.before_take_over = threading.Event()
         self.before_take_over.set()
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
         config = uvicorn.Config(
             self.application,
             host="127.0.0.1",
@@ -149,7 +150,7 @@ class Site:
                 while not self.before_take_over.is_set():
                     await asyncio.sleep(0.01)
                 connection = scope["extensions"][TAKE_OVER]
-                echo = Echo(connection)
+                echo = Echo(connection, self.may_go_on)
                 self.echoes.append(echo)
                 connection.take_over(echo)
 
@@ -160,8 +161,7 @@ class Site:
 
     def __exit__(self, *failure):
         self.before_take_over.set()
-        for echo in self.echoes:
-            echo.may_go_on.set()
+        self.may_go_on.set()
         self.server.should_exit = True
         self.thread.join(20)
 
@@ -270,12 +270,12 @@ def test_messages_are_heard_one_at_a_time_and_who_sends_more_waits(site):
     with site.connect() as client:
         sender = threading.Thread(target=lambda: [client.send(message) for message in messages])
         sender.start()
+        site.may_go_on.clear()
         site.before_take_over.set()
-        site.echo.may_go_on.clear()
         sender.join(1)
         assert sender.is_alive()
         assert len(site.echo.connection._inbox) < 20
-        site.echo.may_go_on.set()
+        site.may_go_on.set()
         assert [client.recv(5) for _ in messages] == messages
         sender.join(5)
     assert site.echo.heard == messages
@@ -302,12 +302,12 @@ def test_who_left_before_it_was_taken_over_is_ended(site):
 
 def test_who_leaves_is_ended_when_what_was_said_has_been_heard(site):
     with site.raw() as client:
-        site.echo.may_go_on.clear()
+        site.may_go_on.clear()
         # At once: while a message waits to be heard, nothing more is read.
         client.sendall(masked(Opcode.TEXT, b"one") + masked(Opcode.TEXT, b"two") + masked(Opcode.CLOSE))
     eventually(lambda: not site.server.server_state.connections, within=5)
     assert (site.echo.heard, site.echo.ends) == ([], 0)
-    site.echo.may_go_on.set()
+    site.may_go_on.set()
     eventually(lambda: site.echo.ends == 1, within=5)
     assert site.echo.heard == ["one", "two"]
 

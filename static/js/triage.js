@@ -68,7 +68,8 @@ const concernsList = ({ detail }) => detail.target?.id === "incidents" || detail
 
 if (bulk) {
   document.addEventListener("change", ({ target }) => target.matches("#incidents input[name=number]") && choose(target, target.checked));
-  document.addEventListener("htmx:afterSettle", restore);
+  // Not only when it has settled: until then a key would find nothing chosen.
+  document.addEventListener("htmx:afterSwap", restore);
   document.addEventListener("choice-done", () => chooseAll(false));
   register({ keys: "a", label: "Acknowledge the row", run: () => answer("a") });
   register({ keys: "r", label: "Resolve the row", run: () => answer("r") });
