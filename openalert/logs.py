@@ -35,9 +35,10 @@ LOGGERS_WITH_HANDLERS = (
     "django.server",
     "uvicorn",
     "uvicorn.error",
-    "uvicorn.access",
     "celery.task",
 )
+# Requests are told of by openalert.requests; while this one had a handler, uvicorn would make a line for each alert.
+SILENT_LOGGERS = ("uvicorn.access",)
 # Attributes of records that say nothing in a log, or would say it a second time.
 UNWANTED = ("request", "server_time", "color_message", "websocket", "scope", "taskName")
 
@@ -79,6 +80,7 @@ def logging_config(*, level: str, format: str, secrets: Iterable[str] = ()) -> d
         "loggers": {
             **{name: {"handlers": [], "propagate": True} for name in LOGGERS_WITH_HANDLERS},
             **{name: {"level": max(logging.WARNING, number)} for name in QUIET_LOGGERS},
+            **{name: {"handlers": [], "propagate": False} for name in SILENT_LOGGERS},
         },
     }
 

@@ -71,7 +71,7 @@ def alert(name, **more):
 
 
 def test_requests_follow_one_another_on_a_connection_in_every_way(web, integration):
-    stack, _ = web
+    stack, process = web
     packed = gzip.compress(json.dumps(alert("packed")).encode())
     chunk = json.dumps(alert("chunked")).encode()
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(chunk), chunk)
@@ -97,6 +97,8 @@ def test_requests_follow_one_another_on_a_connection_in_every_way(web, integrati
     assert counts == dict.fromkeys(("first", "third", "packed", "chunked", "fourth", "fifth"), 1) | {
         "second": 2
     }
+    # The short way is only taken while nobody wants a line for each request.
+    assert "uvicorn.access" not in process.output
 
 
 def test_what_is_sent_without_waiting_is_answered_in_its_order(web, integration):

@@ -88,7 +88,7 @@ def test_a_terminal_gets_lines(lines):
 
 
 def test_libraries_have_no_handlers_of_their_own(log):
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "django", "celery.task"):
+    for name in ("uvicorn", "uvicorn.error", "django", "celery.task"):
         assert logging.getLogger(name).handlers == []
         assert logging.getLogger(name).propagate
     logging.getLogger("uvicorn.error").error("it broke")
