@@ -130,7 +130,9 @@ def test_beat_that_is_ended_in_the_middle_of_a_query_ends(stack, settings):
 
 
 def is_waited_for(cursor):
-    cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'openalert_election'::regclass")
+    cursor.execute(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'openalert_election'::regclass"
+    )
     return cursor.fetchone()[0] > 0
 
 
