@@ -18,7 +18,7 @@ FILE = ROOT / "docker-compose.yml"
 OURS = ("migrate", "web", "mail", "worker", "sender", "courier", "beat")
 GIVEN = {
     "POSTGRES_PASSWORD": "pw0123456789",
-    "SECRET_KEY": "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-",
+    "SECRET_KEY": "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-Kq8Tz5Hs1Wm9Xc3Vn6J",
     "ENCRYPTION_KEYS": "b25seS1mb3ItdGVzdHMtMDEyMzQ1Njc4OS1hYmNkZWY=",
     "ALLOWED_HOSTS": "alerts.example.org",
     "SITE_URL": "https://alerts.example.org",
