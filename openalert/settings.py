@@ -22,7 +22,9 @@ SITE_URL = environment.site_url
 CSRF_TRUSTED_ORIGINS = [environment.site_url]
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.https
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # Strict would greet who follows a mail's link with the sign-in
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = (
+    "Lax"  # Strict would greet who follows a mail's link with the sign-in
+)
 SECURE_HSTS_SECONDS = environment.hsts_seconds if environment.https else 0
 if environment.behind_tls_proxy:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

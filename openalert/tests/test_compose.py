@@ -33,7 +33,11 @@ def services() -> dict:
 
 def filled(value: str) -> str:
     """What compose makes of ${NAME:?…} and ${NAME:-default}."""
-    return re.sub(r"\$\{(\w+):[?-]([^}]*)\}", lambda found: GIVEN.get(found[1], ""), value)
+
+    def default(found: re.Match[str]) -> str:
+        return found[3] if found[2] == "-" else ""
+
+    return re.sub(r"\$\{(\w+):([?-])([^}]*)\}", lambda found: GIVEN.get(found[1], default(found)), value)
 
 
 def test_all_parts_are_there(services):

@@ -9,10 +9,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import uvicorn
+import yaml
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 from rest_framework.views import APIView
@@ -20,13 +22,15 @@ from rest_framework.views import APIView
 from incidents.enums import Status
 from incidents.tests.factories import IncidentFactory
 from notifications.models import MailboxMessage
-from openalert import audit_pages
+from openalert import guessing
+from openalert.asgi import django_application
 from openalert.tests.test_compose import FILE, filled
 from teams.tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PASSWORD = "correct horse battery"
 POLICY = {
     "default-src": "'none'",
     "script-src": "",
@@ -81,8 +85,17 @@ def nonce_of(response):
 
 
 @pytest.fixture
+def one_minute(monkeypatch):
+    """Failures are counted by the minute: all of the test is in one."""
+    monkeypatch.setattr(guessing, "time", SimpleNamespace(time=lambda: 1_800_000_015.0))
+
+
+@pytest.fixture
 def administrator():
-    return UserFactory(is_superuser=True, is_staff=True)
+    user = UserFactory(is_superuser=True, is_staff=True)
+    user.set_password(PASSWORD)
+    user.save()
+    return user
 
 
 @pytest.fixture
@@ -97,7 +110,6 @@ def fail(*given, **named):
 
 
 def test_pages_and_error_pages_run_scripts_by_nonce_only(client, monkeypatch):
-    monkeypatch.setattr(audit_pages, "entries_for", fail, raising=False)
     stranger = Client(enforce_csrf_checks=True, raise_request_exception=False)
     answers = {
         200: client.get("/incidents/"),
@@ -131,7 +143,7 @@ def test_pages_and_error_pages_run_scripts_by_nonce_only(client, monkeypatch):
         ("/api/v1/services", 200),
         ("/api/v1/nothing", 404),
         ("/api/schema/", 200),
-        ("/me", 301),
+        ("/api/docs", 302),
         ("/audit/export.csv", 200),
         ("/ping/no-such-key", 404),
     ],
@@ -145,7 +157,7 @@ def test_what_is_no_page_runs_no_script_at_all(client, path, status):
     assert answer.headers["X-Content-Type-Options"] == "nosniff" or path.startswith("/static/")
 
 
-def test_who_is_held_back_and_who_must_sign_in_get_it_too():
+def test_who_is_held_back_and_who_must_sign_in_get_it_too(one_minute):
     stranger = Client(REMOTE_ADDR="192.0.2.99")
     answers = [stranger.get("/metrics") for _ in range(31)]
     assert {answer.status_code for answer in answers[:30]} == {404} and answers[30].status_code == 429
@@ -223,7 +235,9 @@ def test_no_template_has_what_the_policy_forbids():
 
 
 def test_no_script_makes_what_the_policy_forbids():
-    forbidden = re.compile(r"\beval\(|new Function\(|setAttribute\(\"(?:style|on)|<script|style=|\bon[a-z]+=\"")
+    forbidden = re.compile(
+        r"\beval\(|new Function\(|setAttribute\(\"(?:style|on)|<script|style=|\bon[a-z]+=\""
+    )
     assert {
         path.name: found
         for path in (ROOT / "static" / "js").glob("*.js")
@@ -253,14 +267,12 @@ def test_only_what_proves_itself_otherwise_goes_without_a_token():
                 exempt.add(route.partition("/")[0])
 
     walk(get_resolver().url_patterns)
-    assert exempt == {"^ping", "ping", "hooks", "answer", "integrations-inbound", "subscriptions", "v2"}
+    assert exempt == {"^ping", "ping", "hooks", "answer", "^integrations-inbound", "subscriptions", "v2"}
 
 
 @pytest.mark.parametrize("address", SOMEWHERE_ELSE)
 def test_nobody_is_led_elsewhere(client, administrator, address):
-    administrator.set_password("correct horse battery")
-    administrator.save()
-    sign_in = {"username": administrator.email, "password": "correct horse battery", "next": address}
+    sign_in = {"username": administrator.email, "password": PASSWORD, "next": address}
     incident = IncidentFactory(status=Status.OPEN)
     answers = [
         Client().post("/accounts/login/", sign_in),
@@ -292,7 +304,7 @@ class Proxied:
 
     def __init__(self, trusted, monkeypatch):
         monkeypatch.setenv("FORWARDED_ALLOW_IPS", trusted)
-        config = uvicorn.Config("openalert.asgi:application", log_config=None)
+        config = uvicorn.Config(django_application, log_config=None)
         config.load()
         self.application = config.loaded_app
 
@@ -308,7 +320,7 @@ class Proxied:
         return asyncio.run(ask())
 
 
-def test_a_forwarded_address_is_believed_of_named_proxies_only(monkeypatch, caplog):
+def test_a_forwarded_address_is_believed_of_named_proxies_only(one_minute, monkeypatch, caplog):
     site = Proxied("172.31.253.1,10.244.0.0/16", monkeypatch)
     invented = [f"198.51.100.{number}" for number in range(31)]
     # By itself: whatever it says, it is held back as who it is.
@@ -322,8 +334,6 @@ def test_a_forwarded_address_is_believed_of_named_proxies_only(monkeypatch, capl
 
 def test_deploy_check_has_nothing_to_say():
     """With the settings of docker-compose.yml, as a process of its own."""
-    import yaml
-
     given = yaml.safe_load(FILE.read_text())["services"]["web"]["environment"]
     environment = {"PATH": os.environ["PATH"], **{name: filled(value) for name, value in given.items()}}
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
