@@ -154,7 +154,7 @@ def test_what_is_no_page_runs_no_script_at_all(client, path, status):
     assert policy_of(answer) == POLICY
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert "camera=()" in answer.headers["Permissions-Policy"]
-    assert answer.headers["X-Content-Type-Options"] == "nosniff" or path.startswith("/static/")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_who_is_held_back_and_who_must_sign_in_get_it_too(one_minute):
@@ -168,6 +168,17 @@ def test_who_is_held_back_and_who_must_sign_in_get_it_too(one_minute):
     assert policy_of(secure)["connect-src"] == "'self' wss://testserver"
     assert secure.headers["Referrer-Policy"] == secure.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert secure.headers["X-Frame-Options"] == "DENY"
+
+
+def test_with_https_cookies_are_for_https_and_browsers_insist_on_it(administrator, settings):
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    settings.SECURE_HSTS_SECONDS = 2_592_000
+    given = {"username": administrator.email, "password": PASSWORD}
+    answer = Client().post("/accounts/login/", given, secure=True)
+    assert (answer.status_code, answer.headers["Strict-Transport-Security"]) == (302, "max-age=2592000")
+    for name, is_hidden in (("sessionid", True), ("csrftoken", "")):
+        cookie = answer.cookies[name]
+        assert (cookie["secure"], cookie["samesite"], cookie["httponly"]) == (True, "Lax", is_hidden), name
 
 
 def test_only_below_admin_is_it_relaxed(client):

@@ -192,7 +192,9 @@ def test_sign_out_reaches_the_provider(idp, client):
     policy = client.get("/on-call/").headers["Content-Security-Policy"].split("; ")
     assert f"form-action 'self' {idp.issuer}" in policy
     out = client.post("/accounts/logout/")
-    assert "form-action 'self'" in client.get("/accounts/login/").headers["Content-Security-Policy"].split("; ")
+    assert "form-action 'self'" in client.get("/accounts/login/").headers["Content-Security-Policy"].split(
+        "; "
+    )
     assert who(client) is None
     assert person.go(out["Location"]) == f"{OURS}/accounts/login/"
     asked = idp.asked("/session/end")[-1]
