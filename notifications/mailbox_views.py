@@ -5,10 +5,13 @@ from functools import wraps
 from typing import Any
 from uuid import UUID
 
+from csp.constants import NONE, SELF, UNSAFE_INLINE
+from csp.decorators import csp, csp_update
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET
 
 from teams.access import may_administer
@@ -18,6 +21,15 @@ from .mailbox import is_in_use
 
 PAGE_SIZE = 50
 MOST_RECIPIENTS = 200
+# A mail is shown as a mail program would: with the styles on its elements, without scripts, loading nothing from anywhere.
+LETTER = {
+    "default-src": [NONE],
+    "style-src-attr": [UNSAFE_INLINE],
+    "base-uri": [NONE],
+    "form-action": [NONE],
+    "frame-ancestors": [SELF],
+    "sandbox": ["allow-popups", "allow-popups-to-escape-sandbox"],
+}
 
 
 def only_when_in_use(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -49,6 +61,7 @@ def mailbox(request: HttpRequest) -> HttpResponse:
     return render(request, "notifications/mailbox.html", context)
 
 
+@csp_update({"frame-src": [SELF]})
 @login_required
 @require_GET
 @only_when_in_use
@@ -57,3 +70,14 @@ def mailbox_message(request: HttpRequest, pk: UUID) -> HttpResponse:
     mail = get_object_or_404(queries.mails_visible_to(request.user), pk=pk)
     is_html = bool(mail.html) and request.GET.get("as") != "text"
     return render(request, "notifications/mailbox_message.html", {"mail": mail, "is_html": is_html})
+
+
+@csp(LETTER)
+@xframe_options_sameorigin
+@login_required
+@require_GET
+@only_when_in_use
+def mailbox_letter(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The HTML of one mail, for the frame on its page."""
+    mail = get_object_or_404(queries.mails_visible_to(request.user), pk=pk)
+    return HttpResponse(f'<base target="_blank">{mail.html}')

@@ -35,4 +35,5 @@ urlpatterns = [
     path("webhooks/deliveries/<uuid:pk>/replay/", webhook_page_views.replay, name="webhook-replay"),
     path("mailbox/", mailbox_views.mailbox, name="mailbox"),
     path("mailbox/<uuid:pk>/", mailbox_views.mailbox_message, name="mailbox-message"),
+    path("mailbox/<uuid:pk>/letter/", mailbox_views.mailbox_letter, name="mailbox-letter"),
 ]

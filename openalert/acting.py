@@ -14,8 +14,9 @@ from uuid import UUID
 from django.http import HttpRequest
 
 USER, NOBODY, SYSTEM, COMMAND = "user", "nobody", "system", "command"
+ADMIN = "/admin/"
 # The first that the path begins with names the door.
-DOORS = {"/admin/": "admin", "/api/": "api", "/v2/": "api", "/hooks/": "callback", "/answer/": "link"}
+DOORS = {ADMIN: "admin", "/api/": "api", "/v2/": "api", "/hooks/": "callback", "/answer/": "link"}
 
 
 @dataclass(frozen=True)

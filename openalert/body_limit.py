@@ -70,6 +70,7 @@ class BodyLimit:
         body = error_body(type="client_error", errors=[error("too_large", detail)], correlation_id=given)
         headers = [
             (b"content-type", b"application/json"),
+            (b"x-content-type-options", b"nosniff"),
             (b"connection", b"close"),
             (correlation_id.HEADER_BYTES, given.encode()),
         ]

@@ -28,7 +28,7 @@ from openalert.embedded.places import Places
 
 T = TypeVar("T")
 
-SHORTEST_SECRET_KEY = 32
+SHORTEST_SECRET_KEY = 50  # Django's own measure (security.W009)
 SAMPLE_WORDS = ("change", "secret", "example", "insecure", "sample", "your-")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")

@@ -103,12 +103,23 @@ def held_back(door: Door, request: HttpRequest) -> int:
 def note(door: Door, request: HttpRequest, status: int) -> None:
     if status not in door.failed:
         return
+    warn_of_stranger(request)
     key = _key(door, request)
     try:
         cache.add(key, 0, SPAN_SECONDS * 2)
         cache.incr(key)
     except (redis.RedisError, ValueError) as failure:  # ValueError: it ran out in between
         logger.warning("a failure was not counted: %r", failure)
+
+
+def warn_of_stranger(request: HttpRequest) -> None:
+    """A proxy that was not named in FORWARDED_ALLOW_IPS is taken for everybody behind it: whoever runs it should know."""
+    address, given = address_of(request), request.headers.get("X-Forwarded-For", "")
+    if address and given and address not in given:
+        logger.warning(
+            "X-Forwarded-For is not believed of %s: if that is a proxy of yours, name it in FORWARDED_ALLOW_IPS",
+            address,
+        )
 
 
 def _key(door: Door, request: HttpRequest) -> str:

@@ -4,6 +4,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+from csp.constants import NONCE, NONE, SELF
+
 from openalert.environment import load_environment
 from openalert.logs import logging_config
 
@@ -20,6 +22,9 @@ SITE_URL = environment.site_url
 CSRF_TRUSTED_ORIGINS = [environment.site_url]
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.https
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = (
+    "Lax"  # Strict would greet who follows a mail's link with the sign-in
+)
 SECURE_HSTS_SECONDS = environment.hsts_seconds if environment.https else 0
 if environment.behind_tls_proxy:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -28,6 +33,31 @@ if environment.behind_tls_proxy:
 KNOWS_ADDRESSES = environment.knows_addresses
 # Who asks for these comes past the proxy.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+# Some addresses are keys (/answer/, /subscriptions/, /calendar/): no other site is told one.
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# What hangs on the request is added by openalert/content_policy.py; docs/security.md says it in words.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, *(f"https://{host}" for host in environment.alert_image_hosts)],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "worker-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: what else stands below the domain is not ours to decide
+    "security.W021",  # HSTS preload: a list of browsers' makers that is hard to leave, for the domain's owner to enter
+]
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it takes over runserver
@@ -48,6 +78,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "drf_standardized_errors",
     "django_htmx",
+    "csp",
     "channels",
     "django_celery_beat",
     "openalert",
@@ -61,6 +92,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "openalert.correlation_id.CorrelationIdMiddleware",
     "openalert.request_log.RequestLogMiddleware",
+    "openalert.content_policy.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "openalert.guessing.GuessingMiddleware",

@@ -101,7 +101,7 @@ def variables_for(places: Places, database: str | None = None) -> dict[str, str]
         "DATABASE_URL": f"postgres://{places.database['USER']}@{host}/{database or places.database['NAME']}",
         "DATABASE_PREPARED_STATEMENTS": "yes",
         "REDIS_URL": places.redis_url,
-        "SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnop",
+        "SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz",
         "ENCRYPTION_KEYS": "b25seS1mb3ItdGVzdHMtMDEyMzQ1Njc4OS1hYmNkZWY=",
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
         "SITE_URL": "http://localhost",

@@ -92,6 +92,7 @@ NO_PAGES = {
     "accounts/oidc/": "leads to the identity provider and back; without one it is not there",
     "audit/export": "a file",
     "incidents/<int:number>/postmortem.md": "a file",
+    "mailbox/<uuid:pk>/letter/": "somebody's mail, in a frame",
 }
 # Its page shows the mailbox only where that is in use.
 EMAIL_BACKEND = "notifications.mailbox.MailboxBackend"

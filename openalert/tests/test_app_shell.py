@@ -10,7 +10,7 @@ from django.test import Client
 
 from incidents.tests.factories import IncidentFactory
 from openalert.tests import every_page
-from openalert.tests.browser import running_browser, sign_in
+from openalert.tests.browser import running_browser, sign_in, wait_until
 from openalert.tests.programs import needs
 from teams.tests.factories import PASSWORD, TeamFactory, UserFactory
 
@@ -55,7 +55,7 @@ def test_it_is_installed_and_opens_without_a_connection(web, monkeypatch):
         page.on("pageerror", lambda error: faults.append(str(error)))
         sign_in(page, web.url, ana.email, PASSWORD)
         page.goto(f"{web.url}/incidents/")
-        page.wait_for_function(KEPT_LIST)
+        wait_until(page, KEPT_LIST)
         page.wait_for_selector("[data-live-state][data-state=live]")
         session = context.new_cdp_session(page)
         errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
@@ -63,8 +63,8 @@ def test_it_is_installed_and_opens_without_a_connection(web, monkeypatch):
         assert [error["errorId"] for error in errors if error["errorId"] != "in-incognito"] == []
         # The worker has the parts, too.
         page.reload()
-        page.wait_for_function(
-            "caches.open('openalert-parts-1').then(async (kept) => (await kept.keys()).length > 20)"
+        wait_until(
+            page, "caches.open('openalert-parts-1').then(async (kept) => (await kept.keys()).length > 20)"
         )
 
         web.processes[0].kill()
@@ -91,7 +91,7 @@ def test_it_is_installed_and_opens_without_a_connection(web, monkeypatch):
         page.get_by_label("Ana Ruiz: your menu", exact=False).click()
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/accounts/login/**")
-        page.wait_for_function(f"{KEPT_LIST}.then((kept) => !kept)")
+        wait_until(page, f"{KEPT_LIST}.then((kept) => !kept)")
         assert faults == []
 
 

@@ -18,7 +18,7 @@ FILE = ROOT / "docker-compose.yml"
 OURS = ("migrate", "web", "mail", "worker", "sender", "courier", "beat")
 GIVEN = {
     "POSTGRES_PASSWORD": "pw0123456789",
-    "SECRET_KEY": "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-",
+    "SECRET_KEY": "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-Kq8Tz5Hs1Wm9Xc3Vn6J",
     "ENCRYPTION_KEYS": "b25seS1mb3ItdGVzdHMtMDEyMzQ1Njc4OS1hYmNkZWY=",
     "ALLOWED_HOSTS": "alerts.example.org",
     "SITE_URL": "https://alerts.example.org",
@@ -33,7 +33,11 @@ def services() -> dict:
 
 def filled(value: str) -> str:
     """What compose makes of ${NAME:?…} and ${NAME:-default}."""
-    return re.sub(r"\$\{(\w+):[?-]([^}]*)\}", lambda found: GIVEN.get(found[1], ""), value)
+
+    def default(found: re.Match[str]) -> str:
+        return found[3] if found[2] == "-" else ""
+
+    return re.sub(r"\$\{(\w+):([?-])([^}]*)\}", lambda found: GIVEN.get(found[1], default(found)), value)
 
 
 def test_all_parts_are_there(services):

@@ -13,7 +13,7 @@ import pytest
 from openalert.environment import FaultyEnvironment, masked, read_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-KEY = "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-"
+KEY = "h5Jq0x8Zk3mVw7Rt1Yb9Nc4Ls6Pd2Gf-Kq8Tz5Hs1Wm9Xc3Vn6J"
 FERNET_KEY = "b25seS1mb3ItdGVzdHMtMDEyMzQ1Njc4OS1hYmNkZWY="
 OLD_FERNET_KEY = "b2xkZXItZm9yLXRlc3RzLTAxMjM0NTY3ODktYWJjZDA="
 INSTALLATION = {
@@ -108,6 +108,7 @@ def test_empty_value_counts_as_none(tmp_path):
         ("REDIS_URL", "redis://"),
         ("REDIS_URL", "redis://[::1"),
         ("SECRET_KEY", "short"),
+        ("SECRET_KEY", KEY[:49]),
         ("SECRET_KEY", "django-insecure-8f3k2l1j4h5g6f7d8s9a0p1o2i3u"),
         ("SECRET_KEY", "a" * 50),
         ("ENCRYPTION_KEYS", ","),

@@ -1,11 +1,12 @@
-"""Every page in a real browser: WCAG 2.2 AA in light and dark, at home on a phone, and small."""
+"""Every page in a real browser: WCAG 2.2 AA in light and dark, at home on a phone, small, and without a complaint of the
+browser's: no violation of the Content-Security-Policy, no error in the console."""
 
 import pytest
 from django.test import Client
 
 from openalert import demo
 from openalert.tests import axe, every_page
-from openalert.tests.browser import running_browser, sign_in
+from openalert.tests.browser import note_complaints, running_browser, sign_in, wait_until
 from openalert.tests.programs import needs
 
 PHONE, WIDE = {"width": 360, "height": 780}, {"width": 1280, "height": 900}
@@ -32,6 +33,16 @@ DIFFERS_BY_WIDTH = [
     "target-size",
 ]
 LONE_PAGES = ["/accounts/login/", "/no-such-page/"]
+# Of others' making, and only to be without complaints.
+PAGES_OF_OTHERS = [
+    "/admin/",
+    "/admin/incidents/incident/",
+    "/admin/alerts/integration/add/",
+    "/admin/teams/override/add/",
+    "/admin/django_celery_beat/periodictask/add/",
+    "/admin/notifications/contactmethod/texts/",
+    "/api/docs/",
+]
 
 
 # Colours change over a moment.
@@ -49,7 +60,7 @@ def look(page, url, path, script):
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.set_viewport_size(PHONE)
     page.goto(f"{url}{path}")
-    page.wait_for_function(LOADED)
+    wait_until(page, LOADED)
     page.evaluate(UNFOLD)
     # In its whole length: what stays in place at the bottom hides nothing then.
     height = page.evaluate("document.documentElement.scrollHeight")
@@ -77,9 +88,18 @@ def test_every_page_can_be_read_and_used_by_everybody(web, monkeypatch, tmp_path
     found = []
     with running_browser() as browser:
         page = browser.new_page(viewport=PHONE, has_touch=True, is_mobile=True)
+        complaints = note_complaints(page)
         for path in LONE_PAGES:
             found += look(page, web.url, path, script)
         sign_in(page, web.url, demo.CARLA.email, demo.PASSWORD)
         for each in pages:
             found += look(page, web.url, each.path, script)
+        for path in PAGES_OF_OTHERS:
+            page.goto(f"{web.url}{path}")
+            page.wait_for_load_state("networkidle")
+        found += complaints
+        # It would complain.
+        page.goto(f"{web.url}/offline/")
+        with page.expect_console_message(lambda said: "style-src-attr forbids inline" in said.text):
+            page.evaluate("document.body.innerHTML += '<p style=\"color: red\">'")
     assert not found, "\n".join(found)

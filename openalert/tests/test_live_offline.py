@@ -159,7 +159,7 @@ def test_the_client_renews_its_token_over_the_same_connection(web, ana, incident
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     address = f"{settings.STATIC_URL}js/live-connection.js"
     with running_browser() as browser:
-        page = browser.new_page()
+        page = browser.new_page(bypass_csp=True)  # a script of the test's own runs in it
         page.goto(f"{web.url}{reverse(settings.LOGIN_URL)}")
         page.evaluate(CONNECT_WITH_TOKENS, [address, [token_for(ana, 5), token_for(ana, 300)]])
         page.wait_for_function("seen.renewals.length === 2", timeout=15_000)

@@ -188,7 +188,13 @@ def test_groups_give_and_take_the_installation_role_but_keep_the_last_administra
 def test_sign_out_reaches_the_provider(idp, client):
     person = oidc.Person("ana")
     sign_in(client, person=person)
+    # The form leads there: browsers are told that it may.
+    policy = client.get("/on-call/").headers["Content-Security-Policy"].split("; ")
+    assert f"form-action 'self' {idp.issuer}" in policy
     out = client.post("/accounts/logout/")
+    assert "form-action 'self'" in client.get("/accounts/login/").headers["Content-Security-Policy"].split(
+        "; "
+    )
     assert who(client) is None
     assert person.go(out["Location"]) == f"{OURS}/accounts/login/"
     asked = idp.asked("/session/end")[-1]

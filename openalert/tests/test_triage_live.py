@@ -5,7 +5,7 @@ import pytest
 from incidents.enums import Severity, Status
 from incidents.models import Incident
 from incidents.tests.factories import IncidentFactory
-from openalert.tests.browser import running_browser, sign_in
+from openalert.tests.browser import running_browser, sign_in, wait_until
 from openalert.tests.programs import needs
 from openalert.tests.stack import eventually
 from teams.tests.factories import PASSWORD, ServiceFactory, TeamFactory, UserFactory
@@ -44,7 +44,7 @@ def test_a_storm_is_triaged_by_keyboard(stack, monkeypatch):
         )
         # The list was fetched again: what is open stands first now, and nothing is chosen.
         page.locator("#incidents li:nth-child(3)", has_text="A critical one").wait_for()
-        page.wait_for_function("!document.querySelector('#incidents [name=number]:checked')")
+        wait_until(page, "!document.querySelector('#incidents [name=number]:checked')")
         assert not page.locator("#bulk").is_visible()
 
         # Without a choice, a key answers for the row that has the focus.
@@ -59,7 +59,7 @@ def test_a_storm_is_triaged_by_keyboard(stack, monkeypatch):
         low.locator("[name=number]").check()
         page.locator("#incidents li", has_text="A medium one").get_by_role("button", name="Resolve").click()
         page.locator("#incidents li", has_text="A medium one").wait_for(state="detached")
-        assert low.locator("[name=number]").is_checked()
+        low.locator("[name=number]:checked").wait_for(state="attached")  # the list was just fetched again
 
         page.keyboard.press("/")
         page.keyboard.type("critical")

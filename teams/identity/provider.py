@@ -58,6 +58,17 @@ def metadata() -> dict[str, Any]:
     return found
 
 
+def origins() -> list[str]:
+    """Where browsers are sent: to sign in and to sign out. Raises like `metadata`."""
+    found = metadata()
+    urls = [
+        urlsplit(found[name])
+        for name in ("authorization_endpoint", "end_session_endpoint")
+        if found.get(name)
+    ]
+    return list(dict.fromkeys(f"{url.scheme}://{url.netloc}" for url in urls))
+
+
 def forget() -> None:
     """Ask again, whatever is known."""
     global _known

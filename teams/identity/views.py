@@ -17,6 +17,7 @@ from django.urls import reverse
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
 from openalert.audit.log import record
+from openalert.content_policy import PROVIDER_ORIGINS
 from openalert.exceptions import OpenAlertError
 
 from . import provider
@@ -126,9 +127,11 @@ class CallbackView(FromProvider, OIDCAuthenticationCallbackView):
         return refusal(request, failure)
 
     def login_success(self) -> HttpResponse:
+        origins = provider.origins()
         response = super().login_success()
         self.request.session[CONFIRMED_AT] = time.time()
         self.request.session[ID_TOKEN] = self.request.id_token
+        self.request.session[PROVIDER_ORIGINS] = origins
         return response
 
     def login_failure(self) -> HttpResponse:

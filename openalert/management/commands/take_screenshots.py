@@ -23,7 +23,7 @@ from escalations.models import EscalationPolicy, RoutingRule
 from incidents.models import Incident
 from notifications.models import MailboxMessage
 from openalert import demo
-from openalert.tests.browser import running_browser, sign_in
+from openalert.tests.browser import running_browser, sign_in, wait_until
 from teams.models import Schedule, Service
 
 SIZES = {"wide": (1280, 900), "phone": (360, 780)}
@@ -171,7 +171,7 @@ class Command(BaseCommand):
                     for name, who, path in wanted:
                         [page] = contexts[who].pages
                         page.goto(f"{settings.SITE_URL}{path}")
-                        page.wait_for_function(SETTLED)
+                        wait_until(page, SETTLED)
                         page.wait_for_timeout(150)  # pictures and transitions
                         (to / f"{name}-{size}-{scheme}.webp").write_bytes(_photograph(page, size))
                     for context in contexts.values():
