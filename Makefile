@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 DRILL_ARGS ?= --runs 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit-dependencies drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages bench-api clean-data
+.PHONY: help run test lint audit-dependencies drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages bench-api rolling clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint        check style, import order and migrations"
 	@echo "make audit-dependencies  ask a public service for known holes in the requirements (needs the internet)"
 	@echo "make drill       break an installation again and again, and see that no alert and no page is lost"
+	@echo "make rolling     replace every process while alerts come in and people are paged, and see that nothing fails"
 	@echo "make bench-intake   measure intake beside its peer (BENCH_ARGS='--rounds 1')"
 	@echo "make bench-storm    100,000 alerts in a minute while people look and are paged"
 	@echo "make bench-escalation  idle ticks, 10,000 steps due at once, how late a normal load is"
@@ -50,6 +51,9 @@ audit-dependencies:
 
 drill: $(STAMP)
 	$(VENV)/bin/python -m bench.drill $(DRILL_ARGS)
+
+rolling: $(STAMP)
+	$(VENV)/bin/python -m bench.drill.rolling $(BENCH_ARGS)
 
 bench-intake: $(STAMP)
 	$(VENV)/bin/python bench/compare_intake.py $(BENCH_ARGS)

@@ -1,6 +1,7 @@
 """The web process: alerts to their door, WebSockets to the live rooms, all else to Django."""
 
 import asyncio
+import contextlib
 import gc
 import os
 
@@ -11,14 +12,17 @@ without_limit = get_asgi_application()
 
 # What follows imports models, so it must come after the line above.
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope  # noqa: E402
+from channels.layers import get_channel_layer  # noqa: E402
 from channels.routing import URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from alerts import door, sendgrid_inbound  # noqa: E402
 from incidents.consumers import LiveConsumer  # noqa: E402
+from openalert import draining  # noqa: E402
 from openalert.body_limit import BodyLimit  # noqa: E402
 from openalert.health import web_process  # noqa: E402
 
+LEAVE_SECONDS = 2.0
 # Mail comes with its attachments.
 LONGER = {"/integrations-inbound/": sendgrid_inbound.MAX_BODY_BYTES}
 
@@ -50,8 +54,18 @@ async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             web_process.start()
+            draining.heed_signals()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await asyncio.to_thread(web_process.stop)
+            await leave_channel_layer()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+async def leave_channel_layer() -> None:
+    """Redis' client may make an error of its own of a cancellation, and Channels' task that hears from Redis goes on then.
+    So it is asked here, and not only at the event loop's end, which would wait for it."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await get_channel_layer().flush()

@@ -146,6 +146,7 @@ class Environment:
     page_retention_days: int
     audit_retention_days: int
     intake_alerts_per_minute: int
+    drain_seconds: int
     api_requests_per_minute: int
     alert_image_hosts: list[str]
     worker_concurrency: int
@@ -276,6 +277,7 @@ def read_environment(variables: Mapping[str, str], base_dir: Path) -> Environmen
         "alert_image_hosts": reader.read("ALERT_IMAGE_HOSTS", check_image_hosts, IMAGE_HOSTS_WANTED) or [],
         "audit_retention_days": reader.read("AUDIT_RETENTION_DAYS", check_audit_days, AUDIT_DAYS_WANTED) or 0,
         "intake_alerts_per_minute": reader.integer("INTAKE_ALERTS_PER_MINUTE", 0, lowest=0),
+        "drain_seconds": reader.integer("DRAIN_SECONDS", 0, lowest=0, highest=300),
         "api_requests_per_minute": reader.integer("API_REQUESTS_PER_MINUTE", 1200, lowest=1),
         "worker_concurrency": reader.integer("WORKER_CONCURRENCY", 8, lowest=1, highest=256),
         "provider_limit_per_minute": reader.integer("PROVIDER_LIMIT_PER_MINUTE", 100, lowest=0),

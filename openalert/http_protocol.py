@@ -18,6 +18,7 @@ from alerts.addresses import is_intake
 from alerts.bodies import MAX_BODY_BYTES
 from alerts.committer import Stored
 from alerts.door import Begun, Head, header_lines
+from openalert import draining
 
 # Who sends these wants more than the short way knows of.
 UNUSUAL = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
@@ -107,10 +108,13 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._is_plain():
             assert self._lines is not None
-            self.cycle = ShortCycle(self, self._lines, self._length, self.parser.should_keep_alive())
+            keep_alive = self.parser.should_keep_alive() and not draining.is_draining
+            self.cycle = ShortCycle(self, self._lines, self._length, keep_alive)
             return
         self._make_scope(self.url, self.headers, self._length)
         super().on_headers_complete()
+        if draining.is_draining and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _is_plain(self) -> bool:
         """Whether it is for intake, with nothing unusual about it, and no other is under way on the connection."""

@@ -394,6 +394,7 @@ AUDIT_RETENTION_DAYS = environment.audit_retention_days
 PAGE_RETENTION_DAYS = environment.page_retention_days
 ALERT_IMAGE_HOSTS = environment.alert_image_hosts
 INTAKE_ALERTS_PER_MINUTE = environment.intake_alerts_per_minute
+DRAIN_SECONDS = environment.drain_seconds
 API_REQUESTS_PER_MINUTE = environment.api_requests_per_minute
 PROVIDER_LIMIT_PER_MINUTE = environment.provider_limit_per_minute
 PROVIDER_LIMITS = environment.provider_limits

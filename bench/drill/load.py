@@ -48,6 +48,7 @@ class Load:
     refused: int = 0  # 5xx
     unanswered: int = 0
     unexpected: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)  # what was refused or not answered
 
     def run(self) -> None:
         asyncio.run(self._run())
@@ -144,8 +145,9 @@ class Load:
             self.requests += 1
             try:
                 answer = await self._client.request(method, f"http://127.0.0.1:{port}{path}", **options)
-            except httpx.HTTPError:
+            except httpx.HTTPError as error:
                 self.unanswered += 1
+                self.failures.append(f"{method} {path}: {error!r}")
             else:
                 if answer.is_success:
                     return answer
@@ -153,6 +155,7 @@ class Load:
                     self.unexpected.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
                     return None
                 self.refused += 1
+                self.failures.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
             await asyncio.sleep(RETRY_SECONDS)
         return None
 

@@ -169,7 +169,7 @@ class Stack:
         deadline = time.monotonic() + STARTS_WITHIN
 
         def every() -> None:
-            if all(map(self._web_answers, self.ports)) and self._workers_wait():
+            if all(map(self._web_answers, self.ports)) and self.workers_wait():
                 raise Over
             if time.monotonic() > deadline:
                 sys.exit(f"The installation did not start:\n{self.log.read_text()[-3000:]}")
@@ -183,7 +183,7 @@ class Stack:
             return True
         return False
 
-    def _workers_wait(self) -> bool:
+    def workers_wait(self) -> bool:
         """Whether all workers and senders have come to their queues."""
         with redis.Redis.from_url(self.places.redis_url, retry=None) as client:
             waiting = [other for other in client.client_list() if other["cmd"] == "brpop"]

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client.exposition import choose_encoder
 
+from openalert import draining
 from openalert.error_shape import error_response
 
 from . import checks
@@ -38,7 +39,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when this process can take alerts and answer people, 503 when not. With ?strict, 503 also when another part of
     the installation is not well."""
-    found = _look()
+    found = [*_look(), *_ending()]
     is_ready, is_well = checks.is_ready(found), checks.is_well(found)
     is_good = is_well if "strict" in request.GET else is_ready
     body: dict[str, Any] = {
@@ -55,6 +56,13 @@ def readyz(request: HttpRequest) -> HttpResponse:
         },
     }
     return JsonResponse(body, status=HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _ending() -> list[Check]:
+    """Of this process alone."""
+    if not draining.is_draining:
+        return []
+    return [Check("process", False, "This process is about to end.", is_needed=True)]
 
 
 def _look() -> list[Check]:

@@ -64,7 +64,7 @@ def test_web_is_stopped_only_after_it_has_finished():
     pod = of_kind("Deployment")["openalert-web"]["spec"]["template"]["spec"]
     web = pod["containers"][0]
     [given] = [part for part in web["command"] if part.startswith("--timeout-graceful-shutdown=")]
-    pause = int(web["lifecycle"]["preStop"]["exec"]["command"][1])
+    pause = next(int(variable["value"]) for variable in web["env"] if variable["name"] == "DRAIN_SECONDS")
     assert pause + int(given.partition("=")[2]) < pod["terminationGracePeriodSeconds"]
     assert (web["livenessProbe"]["httpGet"]["path"], web["readinessProbe"]["httpGet"]["path"]) == (
         "/healthz",
