@@ -31,7 +31,7 @@ DIFFERS_BY_WIDTH = [
     "scrollable-region-focusable",
     "target-size",
 ]
-LONE_PAGES = ["/accounts/login/", "/no-such-page/"]
+LONE_PAGES = ["/accounts/login/", "/accounts/reset/", "/no-such-page/"]
 
 
 # Colours change over a moment.
