@@ -2,10 +2,11 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import openalert.encryption
-import openalert.ids
 from django.conf import settings
 from django.db import migrations, models
+
+import openalert.encryption
+import openalert.ids
 
 
 class Migration(migrations.Migration):
