@@ -77,7 +77,7 @@ class UserAdmin(DjangoUserAdmin):
     list_display_links = ("name", "email")
     list_filter = ("is_active", "is_staff", "is_superuser", "is_auditor", "teams")
     search_fields = ("name", "email", "phone", "job_title")
-    readonly_fields = ("last_login", "created_at", "updated_at", "second_factor", "failed_sign_ins")
+    readonly_fields = ("last_login", "created_at", "updated_at", "factor_state", "failed_sign_ins")
     filter_horizontal = ("user_permissions",)
     inlines = (MembershipInline,)
     fieldsets = (
@@ -86,7 +86,7 @@ class UserAdmin(DjangoUserAdmin):
         ("Access", {"fields": ("is_active", "is_auditor", "is_staff", "is_superuser", "user_permissions")}),
         (
             "Record",
-            {"fields": ("last_login", "second_factor", "failed_sign_ins", "created_at", "updated_at")},
+            {"fields": ("last_login", "factor_state", "failed_sign_ins", "created_at", "updated_at")},
         ),
     )
     add_fieldsets = (
@@ -104,7 +104,7 @@ class UserAdmin(DjangoUserAdmin):
         return ", ".join(team.name for team in user.teams.all())
 
     @admin.display(description="second factor")
-    def second_factor(self, user: User) -> str:
+    def factor_state(self, user: User) -> str:
         factor = second_factor.factor_of(user)
         return f"on, {second_factor.codes_left(factor)} recovery codes left" if factor else "off"
 

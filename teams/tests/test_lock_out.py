@@ -128,7 +128,7 @@ def test_asking_for_the_password_again_counts_too(ana):
 def test_the_admin_has_no_door_of_its_own(ana):
     client = Client()
     door = client.get("/admin/", follow=True)
-    assert door.redirect_chain[-1][0] == "/accounts/login/?next=/admin/"
+    assert door.redirect_chain[-1][0] == "/accounts/login/?next=%2Fadmin%2F"
     assert client.post("/admin/login/", {"username": ana.email, "password": PASSWORD}).status_code == 405
     assert client.get("/admin/login/?next=https://evil.example.org/")["Location"].endswith("next=%2Fadmin%2F")
     client.force_login(ana)

@@ -36,7 +36,7 @@ def app(user):
 def turn_on(user):
     """Gives the recovery codes."""
     second_factor.begin(user)
-    codes = second_factor.confirm(user, app(user).at(int(second_factor.timezone.now().timestamp())))
+    codes = second_factor.confirm(user, app(user).now())
     user.refresh_from_db()
     return codes
 
@@ -44,7 +44,7 @@ def turn_on(user):
 def code_of(user, clock):
     """The code that the app shows once its next one has come."""
     clock.advance(seconds=30)
-    return app(user).at(int(second_factor.timezone.now().timestamp()))
+    return app(user).now()
 
 
 def half_way(client, email="ana@example.org"):
@@ -85,7 +85,7 @@ def test_it_is_set_up_on_the_page_and_asked_for_from_then_on(ana, clock):
     assert half_way(Client())["Location"] == NEXT, "not before it is confirmed"
     assert client.post(reverse("second-factor-confirm"), {"code": "000000"}).status_code == 422
 
-    first = app(ana).at(int(second_factor.timezone.now().timestamp()))
+    first = app(ana).now()
     codes = RECOVERY_CODE.findall(client.post(reverse("second-factor-confirm"), {"code": first}).text)
     assert len(set(codes)) == 10
     assert not set(codes) & set(RecoveryCode.objects.values_list("code_hash", flat=True))
@@ -182,7 +182,7 @@ def test_it_can_be_required(ana, clock, settings, whom, is_staff, asked):
     if asked:
         assert "<svg" in client.get(set_up).text and not is_in(client)
         assert client.post(set_up, {"code": "1"}).status_code == 422 and not is_in(client)
-        done = client.post(set_up, {"code": app(ana).at(int(second_factor.timezone.now().timestamp()))})
+        done = client.post(set_up, {"code": app(ana).now()})
         assert len(RECOVERY_CODE.findall(done.text)) == 10 and f'href="{NEXT}"' in done.text
         assert is_in(client)
         assert half_way(Client())["Location"] == reverse("login-code")
