@@ -23,6 +23,7 @@ HOW = {
     "changed": "It was changed by who knew the old one.",
     "reset": "It was set by the link that was mailed to you.",
     "set_by_administrator": "An administrator set it.",
+    "removed_by_administrator": "An administrator took the old one away: you sign in through the identity provider.",
 }
 
 
@@ -44,7 +45,7 @@ def after_new_password(user: User, *, how: str) -> None:
     record(f"password_{how}", user)
     words = f"{HOW[how]} You are signed out everywhere. If that was not you, ask for a new one and tell an administrator."
     key = f"password-{how}:{timezone.now().isoformat()}"
-    subject = "Your password is a new one"
+    subject = "Your password has changed"
     notices.give([notices.notice(user, key=key, subject=subject, text=words, path=reverse("password-reset"))])
 
 

@@ -107,5 +107,6 @@ class AdminPasswordForm(AdminPasswordChangeForm):
     def save(self, commit: bool = True) -> User:
         user = super().save(commit=commit)
         if commit:
-            passwords.after_new_password(user, how="set_by_administrator")
+            what = "set" if user.has_usable_password() else "removed"
+            passwords.after_new_password(user, how=f"{what}_by_administrator")
         return user

@@ -37,6 +37,7 @@ SLOWER = 10
 KNOWN_FOR = timedelta(days=30)
 NOWHERE = "0.0.0.0"  # noqa: S104  (an address that is not known)
 LONGEST_ACCOUNT = 254
+MOST_PLACES_SHOWN = 20
 
 
 def account_of(request: HttpRequest | None, credentials: Mapping[str, Any] | None) -> str:
@@ -166,7 +167,8 @@ def lift(user: User, *, codes: bool = True) -> bool:
 def state_of(user: User) -> str:
     """In words, for administrators."""
     attempts = _attempts(user.email.lower(), timezone.now())
-    waits = [wait for place, _, _ in attempts if (wait := seconds_left(user.email.lower(), place))]
+    latest = attempts[-MOST_PLACES_SHOWN:]
+    waits = [wait for place, _, _ in latest if (wait := seconds_left(user.email.lower(), place))]
     if not attempts:
         return "no failures"
     failures = sum(count for _, count, _ in attempts)
