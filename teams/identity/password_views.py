@@ -158,6 +158,8 @@ def admin_sign_in(request: HttpRequest) -> HttpResponse:
 class OnlyLocal:
     """Without passwords there are none to be forgotten."""
 
+    http_method_names = ("get", "head", "post", "options")
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not settings.OIDC_LOCAL_SIGN_IN:
             raise Http404
