@@ -15,6 +15,7 @@ def for_factor(factor: SecondFactor) -> SafeString:
 
 
 def key_in_words(factor: SecondFactor) -> str:
-    """For who types it: groups of four."""
+    """For who types it: groups of four, in lines that a phone has room for."""
     secret = factor.secret
-    return " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+    lines = [secret[at : at + 16] for at in range(0, len(secret), 16)]
+    return "\n".join(" ".join(line[at : at + 4] for at in range(0, len(line), 4)) for line in lines)

@@ -16,12 +16,7 @@ from .models import User
 
 def code_input() -> forms.TextInput:
     return forms.TextInput(
-        attrs={
-            "autocomplete": "one-time-code",
-            "autocapitalize": "none",
-            "spellcheck": "false",
-            "autofocus": True,
-        }
+        attrs={"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
     )
 
 
@@ -62,7 +57,7 @@ class OwnPasswordForm(forms.Form):
 class PasswordAndCodeForm(OwnPasswordForm):
     code = forms.CharField(
         max_length=40,
-        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autocapitalize": "none"}),
+        widget=code_input(),
         help_text="Six digits from your authenticator app, or a recovery code.",
     )
 

@@ -49,7 +49,7 @@ def test_a_second_factor_is_set_up_and_asked_for(web, monkeypatch):
         picture = page.get_by_role("img", name="QR code").locator("svg")
         assert picture.bounding_box()["width"] > 150
         assert page.evaluate(WIDER_THAN_PHONE) <= 0
-        page.get_by_label("Code").fill(code(ana))
+        page.get_by_label("Code", exact=True).fill(code(ana))
         page.get_by_role("button", name="Turn it on").click()
         page.get_by_role("heading", name="Recovery codes").wait_for()
         recovery = page.locator("pre code").inner_text().split()
@@ -63,16 +63,16 @@ def test_a_second_factor_is_set_up_and_asked_for(web, monkeypatch):
         page.goto(f"{web.url}/incidents/")
         page.wait_for_url("**/accounts/login/?next=**")
         sign_in()
-        page.get_by_label("Code").fill("000000")
+        page.get_by_label("Code", exact=True).fill("000000")
         page.get_by_role("button", name="Sign in").click()
         page.get_by_text("That is not the code").wait_for()
-        page.get_by_label("Code").fill(code(ana, 1))  # this step's code was used
+        page.get_by_label("Code", exact=True).fill(code(ana, 1))  # this step's code was used
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url("**/incidents/**")
         sign_out()
 
         sign_in()
-        page.get_by_label("Code").fill(recovery[0])
+        page.get_by_label("Code", exact=True).fill(recovery[0])
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url("**/incidents/**")
         page.goto(f"{web.url}/me/second-factor/")

@@ -100,6 +100,7 @@ def code_page(request: HttpRequest) -> HttpResponse:
     if user is None or second_factor.factor_of(user) is None:
         return redirect("login")
     form = CodeForm(request.POST or None)
+    form.fields["code"].widget.attrs["autofocus"] = True
     if request.method == "POST" and form.is_valid():
         try:
             second_factor.check(user, form.cleaned_data["code"])
