@@ -32,6 +32,7 @@ SHORTEST_SECRET_KEY = 50  # Django's own measure (security.W009)
 SAMPLE_WORDS = ("change", "secret", "example", "insecure", "sample", "your-")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
+SECOND_FACTOR_OF = ("nobody", "administrators", "everybody")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 POSTGRES_SCHEMES = ("postgres", "postgresql")
@@ -83,7 +84,10 @@ class Watching:
 
 @dataclass(frozen=True)
 class SignIn:
-    """The OpenID provider by which people sign in; without an issuer there is none. `local`: passwords are taken too."""
+    """The OpenID provider by which people sign in; without an issuer there is none. `local`: passwords are taken too.
+
+    After `failures` wrong passwords an account waits for `cool_off_minutes`. `second_factor`: of whom one is required.
+    """
 
     issuer: str
     client_id: str
@@ -94,6 +98,9 @@ class SignIn:
     required_group: str
     local: bool
     refresh_minutes: int
+    failures: int
+    cool_off_minutes: int
+    second_factor: str
 
 
 @dataclass(frozen=True)
@@ -368,6 +375,10 @@ def _sign_in(reader: "Reader") -> SignIn:
         required_group=reader.given("OIDC_REQUIRED_GROUP"),
         local=local,
         refresh_minutes=reader.integer("OIDC_REFRESH_MINUTES", 60, lowest=2, highest=1440),
+        failures=reader.integer("SIGN_IN_FAILURES", 5, lowest=3, highest=100),
+        cool_off_minutes=reader.integer("SIGN_IN_COOL_OFF_MINUTES", 15, lowest=1, highest=1440),
+        second_factor=reader.read("SECOND_FACTOR_REQUIRED", check_second_factor, SECOND_FACTOR_WANTED)
+        or "nobody",
     )
 
 
@@ -501,6 +512,7 @@ ISSUER_WANTED = (
     "the address that the provider calls itself by, exactly, like https://login.example.org/realms/main"
 )
 SCOPES_WANTED = "scopes with spaces in between, openid among them, like openid email profile"
+SECOND_FACTOR_WANTED = "of whom a second factor is required: " + ", ".join(SECOND_FACTOR_OF)
 URL_WANTED = "an address like https://watch.example.org/ping"
 ACCOUNT_SID_WANTED = "an account SID of Twilio: AC and 32 hexadecimal digits"
 SERVICE_SID_WANTED = "the SID of a messaging service of Twilio: MG and 32 hexadecimal digits"
@@ -734,6 +746,12 @@ def check_scopes(given: str) -> str:
     if "openid" not in scopes:
         raise ValueError
     return " ".join(scopes)
+
+
+def check_second_factor(given: str) -> str:
+    if given.lower() not in SECOND_FACTOR_OF:
+        raise ValueError
+    return given.lower()
 
 
 def check_log_format(given: str) -> str:

@@ -1,9 +1,12 @@
 """Who guesses at secrets is held back: after so many failures in a minute, an address is answered 429.
 
+That is against one who tries many. Many who try one account are teams.identity.lock_out's matter.
+
 What succeeds is never counted: many people behind one address may sign in and answer pages as fast as they can. Counts
 are kept in the cache server; while that is away nobody is held back, as people must get in to answer a page.
 """
 
+import ipaddress
 import logging
 import math
 import time
@@ -37,8 +40,9 @@ class Door:
 
 
 DOORS = (
-    Door("/accounts/login/", (200, 403), methods=("POST",)),  # a form with its errors is a failure
-    Door("/admin/login/", (200, 403), methods=("POST",)),
+    # A form with its errors is a failure. Whose account is tried is teams.identity.lock_out's matter.
+    Door("/accounts/login/", (200, 403, 422), methods=("POST",)),
+    Door("/accounts/reset/", (302,), most=10, methods=("POST",)),  # each is mail to somebody
     Door("/answer/", (403, 410)),
     Door("/calendar/", (404,)),
     Door("/hooks/", (401, 403)),
@@ -122,8 +126,21 @@ def warn_of_stranger(request: HttpRequest) -> None:
         )
 
 
+def origin_of(request: HttpRequest) -> str | None:
+    """Whom attempts are counted for: the address, of IPv6 its /64, as whoever has one has all of that."""
+    address = address_of(request)
+    return origin_of_address(address) if address else None
+
+
+def origin_of_address(address: str) -> str:
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or ipaddress.IPv6Network((int(found), 64), strict=False).network_address
+    return str(found)
+
+
 def _key(door: Door, request: HttpRequest) -> str:
-    return f"guesses:{door.path}:{address_of(request)}:{int(time.time() // SPAN_SECONDS)}"
+    return f"guesses:{door.path}:{origin_of(request)}:{int(time.time() // SPAN_SECONDS)}"
 
 
 def refusal(request: HttpRequest, wait: int) -> HttpResponse:

@@ -43,6 +43,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     (re.compile(r"(/integrations/[\w-]+/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/integrations-inbound/[\w-]+/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/answer/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(/accounts/reset/)[\w-]+/[\w-]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/calendar/)[^\s/?\"'>]+(\.ics)"), rf"\1{HIDDEN}\2"),
     (re.compile(r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s?\"'>]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/api/webhooks/)[^\s?\"'>]+"), rf"\1{HIDDEN}"),

@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "csp",
     "channels",
     "django_celery_beat",
+    "axes",
     "openalert",
     "teams",
     "incidents",
@@ -107,6 +108,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "incidents.live.middleware.LiveCursorMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: what it answers a lock-out with goes through all the others
 ]
 
 ROOT_URLCONF = "openalert.urls"
@@ -132,20 +134,22 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "teams.User"
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in {
+        "UserAttributeSimilarityValidator": {"user_attributes": ("email", "name")},
+        "MinimumLengthValidator": {"min_length": 12},
+        "CommonPasswordValidator": {},
+        "NumericPasswordValidator": {},
+    }.items()
 ]
+PASSWORD_RESET_TIMEOUT = 3600  # seconds that a link to a new password opens it
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 # Without OIDC_ISSUER only passwords are taken; with OIDC_LOCAL_SIGN_IN=no no door takes any, the API's neither.
 AUTHENTICATION_BACKENDS = [
+    "teams.identity.lock_out.LockOutBackend",  # first: who is locked out is asked for no password
     *(["django.contrib.auth.backends.ModelBackend"] if environment.sign_in.local else []),
     *(["teams.identity.backend.OpenIDConnectBackend"] if environment.sign_in.issuer else []),
 ]
@@ -162,6 +166,21 @@ OIDC_RP_SCOPES = environment.sign_in.scopes
 OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
 OIDC_USE_PKCE = True
 OIDC_TIMEOUT = 10
+# Lock-out of an account after wrong passwords: django-axes, as teams/identity/lock_out.py wants it.
+AXES_HANDLER = "teams.identity.lock_out.LockOutHandler"
+AXES_FAILURE_LIMIT = environment.sign_in.failures
+AXES_COOLOFF_TIME = timedelta(minutes=environment.sign_in.cool_off_minutes)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username"]
+AXES_USERNAME_CALLABLE = "teams.identity.lock_out.account_of"
+AXES_CLIENT_IP_CALLABLE = "teams.identity.lock_out.place_of"
+AXES_LOCKOUT_CALLABLE = "teams.identity.lock_out.response"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or whoever goes on trying locks an account for ever
+AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
+AXES_ENABLE_ADMIN = False  # the page of a person has what is needed
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username", "email", "ip_address", "csrfmiddlewaretoken", "code", "otp"]
+SECOND_FACTOR_REQUIRED = environment.sign_in.second_factor
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"

@@ -3,10 +3,12 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from openalert import app_shell, audit_pages, demo
 from openalert.health import pages
 from openalert.health import views as health
+from teams.identity import password_views
 from teams.identity import views as identity_views
 
 urlpatterns = [
@@ -21,16 +23,20 @@ urlpatterns = [
     path("queues/providers/<slug:name>/resume/", pages.resume_provider, name="provider-resume"),
     path(
         "accounts/login/",
-        identity_views.SignInView.as_view(
+        password_views.SignInView.as_view(
             extra_context={"demo_sign_ins": demo.demo_sign_ins() if settings.EMBEDDED else []},
         ),
         name="login",
     ),
+    path("accounts/login/code/", password_views.code_page, name="login-code"),
+    path("accounts/login/set-up/", password_views.set_up_page, name="login-set-up"),
     path("accounts/logout/", identity_views.SignOutView.as_view(), name="logout"),
     path("audit/", audit_pages.audit_page, name="audit"),
     path("audit/export.csv", audit_pages.export_csv, name="audit-csv"),
     path("audit/export.jsonl", audit_pages.export_json_lines, name="audit-jsonl"),
     path("admin/<slug:app>/<slug:model>/<path:object_id>/history/", audit_pages.object_history),
+    path("admin/login/", password_views.admin_sign_in),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password")),
     path("admin/", admin.site.urls),
     path("", include("openalert.api")),
     path("", include("incidents.urls")),

@@ -17,8 +17,9 @@ from django.utils import timezone
 from openalert.admin_tools import RecordAdmin, RecordInline, list_link
 from openalert.exceptions import OpenAlertError
 
-from . import dependencies, oncall, queries, rotations, service_checks
+from . import dependencies, oncall, queries, rotations, second_factor, service_checks
 from .exceptions import NotAResponder
+from .identity import lock_out
 from .models import (
     Calendar,
     CalendarFeed,
@@ -37,6 +38,7 @@ from .models import (
     Team,
     User,
 )
+from .sign_in_forms import AdminPasswordForm
 
 admin.site.site_header = admin.site.site_title = "OpenAlert"
 admin.site.index_title = "Administration"
@@ -59,6 +61,8 @@ class MembershipInline(admin.TabularInline):
 class UserAdmin(DjangoUserAdmin):
     add_form = UserCreationForm
     form = UserChangeForm
+    change_password_form = AdminPasswordForm
+    actions = ("lift_lock_out", "reset_second_factor")
     ordering = ("name", "email")
     list_display = (
         "name",
@@ -73,14 +77,17 @@ class UserAdmin(DjangoUserAdmin):
     list_display_links = ("name", "email")
     list_filter = ("is_active", "is_staff", "is_superuser", "is_auditor", "teams")
     search_fields = ("name", "email", "phone", "job_title")
-    readonly_fields = ("last_login", "created_at", "updated_at")
+    readonly_fields = ("last_login", "created_at", "updated_at", "factor_state", "failed_sign_ins")
     filter_horizontal = ("user_permissions",)
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         ("Person", {"fields": ("name", "job_title", "phone", "time_zone")}),
         ("Access", {"fields": ("is_active", "is_auditor", "is_staff", "is_superuser", "user_permissions")}),
-        ("Record", {"fields": ("last_login", "created_at", "updated_at")}),
+        (
+            "Record",
+            {"fields": ("last_login", "factor_state", "failed_sign_ins", "created_at", "updated_at")},
+        ),
     )
     add_fieldsets = (
         (
@@ -95,6 +102,25 @@ class UserAdmin(DjangoUserAdmin):
     @admin.display(description="teams")
     def team_names(self, user: User) -> str:
         return ", ".join(team.name for team in user.teams.all())
+
+    @admin.display(description="second factor")
+    def factor_state(self, user: User) -> str:
+        factor = second_factor.factor_of(user)
+        return f"on, {second_factor.codes_left(factor)} recovery codes left" if factor else "off"
+
+    @admin.display(description="failed sign-ins")
+    def failed_sign_ins(self, user: User) -> str:
+        return lock_out.state_of(user)
+
+    @admin.action(description="Lift the lock-out", permissions=["change"])
+    def lift_lock_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        lifted = [str(user) for user in queryset if lock_out.lift(user)]
+        self.message_user(request, f"Lifted: {', '.join(lifted)}." if lifted else "Nobody was locked out.")
+
+    @admin.action(description="Reset the second factor", permissions=["change"])
+    def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        reset = [str(user) for user in queryset if second_factor.reset(user)]
+        self.message_user(request, f"Reset: {', '.join(reset)}." if reset else "Nobody of them has one.")
 
 
 @admin.register(Team)

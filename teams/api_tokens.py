@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from openalert import sql
+from openalert.audit.log import record
 
 from . import scopes as known_scopes
 from .access import require_manage, teams_to_manage
@@ -143,3 +144,4 @@ def sign_out_everywhere(user: User) -> None:
         ignore_conflicts=True,
     )
     user.refresh_from_db(fields=["sign_outs"])
+    record("signed_out_everywhere", user)

@@ -1,4 +1,4 @@
-"""Notices about schedules: written in the transaction that decided on them, sent by a task soon after.
+"""Notices about schedules, and about one's account: written in the transaction that decided on them, sent by a task soon after.
 
 At most once: a notice is marked as tried before the mail server is asked, so a process that dies in between costs the
 notice and never doubles it. Only when the mail server did not take it, it is tried again. Pages are another matter
@@ -14,7 +14,7 @@ from django.core.mail import BadHeaderError, EmailMessage
 from django.db import transaction
 from django.utils import timezone
 
-from . import signals
+from . import reset_links, signals
 from .models import Notice, User
 
 BATCH = 50
@@ -71,9 +71,10 @@ def _claim() -> list[Notice]:
 
 
 def _send(row: Notice) -> None:
+    path = reset_links.path_for(row.user) if row.path == reset_links.PLACE else row.path
     email = EmailMessage(
         subject=row.subject,
-        body=f"{row.text}\n\n{settings.SITE_URL}{row.path}\n",
+        body=f"{row.text}\n\n{settings.SITE_URL}{path}\n",
         to=[row.user.email],
         headers={"Auto-Submitted": "auto-generated"},
     )

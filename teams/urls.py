@@ -1,6 +1,7 @@
 from django.urls import path
 
-from . import dependency_views, duty_views, schedule_views, token_views, views
+from . import dependency_views, duty_views, schedule_views, second_factor_views, token_views, views
+from .identity import password_views
 from .identity import views as identity_views
 
 urlpatterns = [
@@ -38,4 +39,17 @@ urlpatterns = [
     path("accounts/oidc/", identity_views.BeginView.as_view(), name="oidc-begin"),
     path("accounts/oidc/callback/", identity_views.CallbackView.as_view(), name="oidc-callback"),
     path("accounts/password/", views.PasswordView.as_view(), name="password"),
+    path("accounts/reset/", password_views.ResetView.as_view(), name="password-reset"),
+    path("accounts/reset/sent/", password_views.ResetSentView.as_view(), name="password-reset-sent"),
+    path("accounts/reset/done/", password_views.ResetDoneView.as_view(), name="password-reset-done"),
+    path(
+        "accounts/reset/<str:uidb64>/<str:token>/",
+        password_views.ResetConfirmView.as_view(),
+        name="password-reset-confirm",
+    ),
+    path("me/second-factor/", second_factor_views.second_factor_page, name="second-factor"),
+    path("me/second-factor/begin/", second_factor_views.begin, name="second-factor-begin"),
+    path("me/second-factor/confirm/", second_factor_views.confirm, name="second-factor-confirm"),
+    path("me/second-factor/codes/", second_factor_views.renew_codes, name="second-factor-codes"),
+    path("me/second-factor/off/", second_factor_views.turn_off, name="second-factor-off"),
 ]

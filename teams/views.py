@@ -24,6 +24,7 @@ from .models import HandOverNote, Override, Schedule, Service, Team, User
 from .queries import responders_of, with_rotation
 from .roster import Duty, duty, layer_in_words, windows_in_words
 from .schedule_views import SCHEDULE_CHANGED
+from .sign_in_forms import PasswordForm
 
 USUAL_OVERRIDE = timedelta(hours=8)
 
@@ -160,9 +161,22 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 
 class PasswordView(auth_views.PasswordChangeView):
+    """A new password: this browser stays signed in, everything else that the old one opened ends."""
+
     template_name = "teams/password.html"
+    form_class = PasswordForm
     success_url = reverse_lazy("me")
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        # A row of its own: a faulty form must not change the person whom the page around it shows.
+        user = User.objects.get(pk=self.request.user.pk)
+        return {**super().get_form_kwargs(), "user": user, "request": self.request}
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        return super().get_context_data(**context, has_password=self.request.user.has_usable_password())
+
     def form_valid(self, form: Any) -> HttpResponse:
-        messages.success(self.request, "Your password is changed. Other browsers are signed out.")
+        messages.success(
+            self.request, "Your password is changed. Other browsers and programs are signed out."
+        )
         return super().form_valid(form)

@@ -55,6 +55,9 @@ NOT_AUDITED = {
     "openalert.pulse",
     "teams.calendarevent",
     "teams.notice",
+    # teams.second_factor tells what matters of them.
+    "teams.recoverycode",
+    "teams.secondfactor",
 }
 # State that changes by itself, of rows that are configuration otherwise.
 STATE = {

@@ -128,6 +128,9 @@ def test_empty_value_counts_as_none(tmp_path):
         ("BEHIND_TLS_PROXY", "2"),
         ("HSTS_SECONDS", "-1"),
         ("AUDIT_RETENTION_DAYS", "29"),
+        ("SIGN_IN_FAILURES", "2"),
+        ("SIGN_IN_COOL_OFF_MINUTES", "0"),
+        ("SECOND_FACTOR_REQUIRED", "some"),
         ("DATABASE_POOL_SIZE", "1"),
         ("WORKER_CONCURRENCY", "many"),
         ("PROVIDER_LIMIT_PER_MINUTE", "-1"),
@@ -300,7 +303,7 @@ def test_every_variable_is_in_the_example():
     names = {line.partition("=")[0].lstrip("#") for line in (ROOT / ".env.example").read_text().splitlines()}
     source = (ROOT / "openalert" / "environment.py").read_text()
     read = set(re.findall(r'reader\.\w+\(\s*"([A-Z_]+)"', source))
-    assert len(read) == 70
+    assert len(read) == 73
     assert read <= names
 
 

@@ -32,7 +32,7 @@ DIFFERS_BY_WIDTH = [
     "scrollable-region-focusable",
     "target-size",
 ]
-LONE_PAGES = ["/accounts/login/", "/no-such-page/"]
+LONE_PAGES = ["/accounts/login/", "/accounts/reset/", "/no-such-page/"]
 # Of others' making, and only to be without complaints.
 PAGES_OF_OTHERS = [
     "/admin/",

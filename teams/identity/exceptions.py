@@ -31,3 +31,43 @@ class ProviderWrong(OpenAlertError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"The identity provider is not set up rightly. {detail}")
+
+
+class LockedOut(OpenAlertError):
+    """Too many wrong passwords or codes. `wait`: for how many seconds."""
+
+    code = "locked_out"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(f"Too many failures. Sign-in to this account waits for {minutes(wait)}.")
+        self.wait = wait
+
+
+class SecondFactorRequired(OpenAlertError):
+    code = "second_factor_required"
+    detail = "This account has a second factor: send the code of the authenticator app, or a recovery code, as otp."
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class SecondFactorWrong(OpenAlertError):
+    code = "second_factor_wrong"
+    detail = "That is not the code, or it was used before. Wait for the next one."
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class SecondFactorNotSetUp(OpenAlertError):
+    code = "second_factor_not_set_up"
+    detail = "A second factor is required of this account. Sign in on the page once to set it up."
+    status = HTTPStatus.FORBIDDEN
+
+
+class SecondFactorOn(OpenAlertError):
+    code = "second_factor_on"
+    detail = "The second factor is on already."
+    status = HTTPStatus.CONFLICT
+
+
+def minutes(seconds: int) -> str:
+    count = max(1, -(-seconds // 60))
+    return "a minute" if count == 1 else f"{count} minutes"

@@ -9,7 +9,7 @@ import requests
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth import BACKEND_SESSION_KEY
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -31,19 +31,6 @@ CONFIRMED_AT = "oidc_confirmed_at"  # in the session: seconds since 1970
 ID_TOKEN = "oidc_id_token"  # noqa: S105
 # The provider would have to ask the person something, which it may not while a session is renewed.
 ASKS = ("login_required", "interaction_required", "consent_required", "account_selection_required")
-
-
-class SignInView(LoginView):
-    """The form for passwords, unless only the provider is to be used, and the button that leads there."""
-
-    redirect_authenticated_user = True
-
-    def get_context_data(self, **context: Any) -> dict[str, Any]:
-        return super().get_context_data(
-            **context,
-            provider_name=settings.OIDC_NAME if provider.is_on() else "",
-            is_local=settings.OIDC_LOCAL_SIGN_IN,
-        )
 
 
 class BeginView(FromProvider, OIDCAuthenticationRequestView):

@@ -15,6 +15,7 @@ from .schedules import (
     ScheduleQuerySet,
     grouped,
 )
+from .second_factors import RecoveryCode, SecondFactor
 from .services import (
     LONGEST_WINDOW_MINUTES,
     USUAL_WINDOW_MINUTES,
@@ -41,9 +42,11 @@ __all__ = [
     "Notice",
     "Override",
     "Participant",
+    "RecoveryCode",
     "Rows",
     "Schedule",
     "ScheduleQuerySet",
+    "SecondFactor",
     "Service",
     "ServiceDependency",
     "ShiftSwap",
