@@ -288,7 +288,7 @@ def test_nobody_is_led_elsewhere(client, administrator, address):
     answers = [
         Client().post("/accounts/login/", sign_in),
         Client().post(f"/accounts/login/?{httpx.QueryParams(next=address)}", sign_in),
-        Client().post("/admin/login/", sign_in),
+        Client().get("/admin/login/", {"next": address}),
         client.get("/accounts/login/", {"next": address}),
         client.post(f"/incidents/{incident.number}/acknowledge/", {"next": address}),
         client.post("/incidents/bulk/", {"number": incident.number, "action": "resolve", "next": address}),
