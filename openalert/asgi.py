@@ -18,6 +18,7 @@ from alerts import door, sendgrid_inbound  # noqa: E402
 from incidents.consumers import LiveConsumer  # noqa: E402
 from openalert.body_limit import BodyLimit  # noqa: E402
 from openalert.health import web_process  # noqa: E402
+from teams import first_admin  # noqa: E402
 
 # Mail comes with its attachments.
 LONGER = {"/integrations-inbound/": sendgrid_inbound.MAX_BODY_BYTES}
@@ -50,6 +51,7 @@ async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             web_process.start()
+            await asyncio.to_thread(first_admin.announce)
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await asyncio.to_thread(web_process.stop)

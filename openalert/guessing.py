@@ -39,6 +39,7 @@ class Door:
 DOORS = (
     Door("/accounts/login/", (200, 403), methods=("POST",)),  # a form with its errors is a failure
     Door("/admin/login/", (200, 403), methods=("POST",)),
+    Door("/set-up/", (422,), methods=("POST",)),
     Door("/answer/", (403, 410)),
     Door("/calendar/", (404,)),
     Door("/hooks/", (401, 403)),

@@ -22,7 +22,7 @@ urlpatterns = [
     path(
         "accounts/login/",
         identity_views.SignInView.as_view(
-            extra_context={"demo_sign_ins": demo.demo_sign_ins() if settings.EMBEDDED else []},
+            extra_context={"demo_sign_ins": demo.sign_ins_there if settings.EMBEDDED else []},
         ),
         name="login",
     ),

@@ -18,6 +18,7 @@ from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthen
 
 from openalert.audit.log import record
 from openalert.exceptions import OpenAlertError
+from teams import first_admin
 
 from . import provider
 from .backend import FromProvider
@@ -37,11 +38,18 @@ class SignInView(LoginView):
 
     redirect_authenticated_user = True
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Nobody could sign in while there is no administrator, except those whom the provider lets in."""
+        if not provider.is_on() and first_admin.is_wanted():
+            return redirect("set-up")
+        return super().get(request, *args, **kwargs)
+
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         return super().get_context_data(
             **context,
             provider_name=settings.OIDC_NAME if provider.is_on() else "",
             is_local=settings.OIDC_LOCAL_SIGN_IN,
+            needs_set_up=provider.is_on() and first_admin.is_wanted(),
         )
 
 
