@@ -32,6 +32,7 @@ urlpatterns = [
     path("audit/export.jsonl", audit_pages.export_json_lines, name="audit-jsonl"),
     path("admin/<slug:app>/<slug:model>/<path:object_id>/history/", audit_pages.object_history),
     path("admin/", admin.site.urls),
+    path("", include("openalert.first_steps.views")),
     path("", include("openalert.api")),
     path("", include("incidents.urls")),
     path("", include("alerts.urls")),
