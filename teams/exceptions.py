@@ -146,7 +146,7 @@ class TooManyTokens(OpenAlertError):
 
 class NotTheSetUpCode(OpenAlertError):
     code = "not_the_set_up_code"
-    detail = "This is not the set-up code. It stands in the log of the web process, at its start."
+    detail = "This is not the set-up code."
     status = 403
 
 

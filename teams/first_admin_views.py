@@ -44,7 +44,6 @@ class FirstAdminForm(forms.Form):
     password = forms.CharField(
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         strip=False,
-        help_text=password_validation.password_validators_help_text_html,
     )
     repeated = forms.CharField(
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -57,7 +56,9 @@ class FirstAdminForm(forms.Form):
         super().__init__(data)
         if data is None:
             self.fields["time_zone"].widget.attrs["data-own-time-zone"] = ""
-        if not is_local:
+        if is_local:
+            self.fields["password"].help_text = " ".join(password_validation.password_validators_help_texts())
+        else:
             del self.fields["password"], self.fields["repeated"]
             self.fields[
                 "email"

@@ -1,7 +1,9 @@
 """The guide from an empty installation to an answered page: without scripts, and on a phone in a real browser."""
 
+import os
 import re
 
+import httpx
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -10,8 +12,13 @@ from alerts.models import Alert, Integration
 from escalations.models import EscalationPolicy, EscalationRun, PagingSettings
 from incidents.enums import Status
 from incidents.models import Incident
+from notifications.models import MailboxMessage
 from openalert import demo
 from openalert.first_steps.progress import NAMES, TEST_KEY, Progress
+from openalert.tests import axe
+from openalert.tests.browser import running_browser
+from openalert.tests.programs import needs
+from openalert.tests.stack import eventually
 from teams import oncall
 from teams.models import Membership, Override, Schedule, Service, Team, User
 from teams.tests.factories import UserFactory
@@ -167,3 +174,143 @@ def test_test_page_takes_the_way_of_any_alert_and_a_second_click_changes_nothing
     assert "Ana Ruiz acknowledged it" in client.get("/first-steps/test/state/").text
     post(client, "test")
     assert sorted(Incident.objects.values_list("status", flat=True)) == [Status.OPEN, Status.RESOLVED]
+
+
+def tap(page, name):
+    page.locator("#step-open").get_by_role("button", name=name).tap()
+
+
+def wait_for_step(page, title):
+    page.locator("#step-open h2", has_text=title).wait_for()
+
+
+@pytest.mark.timeout(300)
+@needs("chromium", "npm")
+def test_from_nothing_to_an_answered_page_on_a_phone(stack, monkeypatch, tmp_path):
+    # Playwright's synchronous API runs an event loop in this thread; the ORM is used beside it, not in it.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    script = axe.fetch_script(tmp_path)
+    faults = []
+    with running_browser() as browser:
+        page = browser.new_page(**PHONE, reduced_motion="reduce", timezone_id="America/New_York")
+        page.set_default_timeout(20_000)
+        look = Look(page, script, faults)
+
+        # The code is in the log of the web process.
+        [web] = [process for process in stack.processes if process.name == "web"]
+        [code] = re.findall(r"set-up code ((?:[A-Z2-7]{4}-){5}[A-Z2-7]{4})", web.output)
+        page.goto(stack.url)
+        page.wait_for_url("**/set-up/")
+        page.wait_for_function("document.querySelector('[name=time_zone]').value === 'America/New_York'")
+        look("set-up")
+        page.get_by_label("Set-up code").fill("AAAA-BBBB")
+        page.get_by_label("Your name").fill("Ana Ruiz")
+        page.get_by_label("Your email address").fill("ana@example.org")
+        page.get_by_label("Password", exact=True).fill("a fairly long one")
+        page.get_by_label("The password again").fill("a fairly long one")
+        page.get_by_role("button", name="Begin").tap()
+        page.get_by_text("is not the set-up code").wait_for()
+        look("set-up-faulty")
+        page.get_by_label("Set-up code").fill(code)
+        page.get_by_label("Password", exact=True).fill("a fairly long one")
+        page.get_by_label("The password again").fill("a fairly long one")
+        page.get_by_role("button", name="Begin").tap()
+        page.wait_for_url("**/first-steps/")
+        page.wait_for_selector("[data-live-state][data-state=live]")  # scripts are there
+
+        look("team")
+        page.get_by_label("Name", exact=True).fill("Payments")
+        tap(page, "Make the team")
+        wait_for_step(page, "Add its people")
+        page.get_by_label("Name", exact=True).fill("Bo Chen")
+        page.get_by_label("Email address").fill("bo@example.org")
+        page.get_by_label("A password to begin with").fill("short")
+        tap(page, "Add")
+        page.get_by_text("too short").wait_for()
+        look("people-faulty")
+        page.get_by_label("A password to begin with").fill("another long one")
+        tap(page, "Add")
+        page.locator(".rows", has_text="bo@example.org").wait_for()
+        page.get_by_role("link", name="Go on").tap()
+        wait_for_step(page, "who is on call")
+        look("schedule")
+        # Bo begins: the page is to come to Ana all the same.
+        page.get_by_label("Ana Ruiz", exact=True).select_option("2")
+        page.get_by_label("Bo Chen", exact=True).select_option("1")
+        tap(page, "Make the schedule")
+        wait_for_step(page, "whom to page")
+        assert page.get_by_label("Page first").input_value().startswith("schedule:")
+        look("policy")
+        tap(page, "Make the policy")
+        wait_for_step(page, "Name what the team runs")
+        look("service")
+        page.get_by_label("Name", exact=True).fill("Checkout")
+        tap(page, "Make the service")
+        wait_for_step(page, "Connect")
+        look("integration-new")
+        page.get_by_label("Name", exact=True).fill("Probes")
+        tap(page, "Make it and show its key")
+        page.get_by_text("Waiting for the first event").wait_for()
+        look("integration-waiting")
+        [key] = set(re.findall(r"Bearer ([0-9a-f]{32})", page.locator(".instructions").inner_text()))
+        sent = {"external_id": "disk", "title": "Disk full on db1", "severity": "low"}
+        httpx.post(
+            f"{stack.url}/api/v1/alerts", json=sent, headers={"Authorization": f"Bearer {key}"}
+        ).raise_for_status()
+        page.get_by_text("Events come in").wait_for()
+        look("integration-received")
+        page.get_by_role("link", name="Go on").tap()
+
+        wait_for_step(page, "Send a test page")
+        page.get_by_label("Put me on call for an hour first").check()
+        look("test")
+        tap(page, "Send a test page")
+        state = page.locator("#test-state")
+        state.locator("[data-tone=success]", has_text="Email").wait_for(timeout=20_000)
+        look("test-sent")
+        ana = User.objects.get(email="ana@example.org")
+        eventually(
+            lambda: MailboxMessage.objects.filter(
+                recipient=ana.email, subject__contains="Test page"
+            ).exists(),
+            within=20,
+            what="the mail has arrived",
+        )
+        state.get_by_role("button", name="Acknowledge").tap()
+        page.get_by_text("Ana Ruiz acknowledged it").wait_for()
+        look("test-acknowledged")
+        incident = Incident.objects.get(alerts__dedup_key=TEST_KEY)
+        assert (incident.status, incident.acknowledged_by) == (Status.ACKNOWLEDGED, ana)
+        page.goto(f"{stack.url}/first-steps/")
+        page.get_by_text("It works.").wait_for()
+        look("done")
+        page.goto(stack.url)
+        page.wait_for_url("**/incidents/")
+    assert faults == []
+
+
+class Look:
+    """What axe finds wrong with the page as it is, in light and dark; and a picture, for whoever works on the pages."""
+
+    def __init__(self, page, script: str, faults: list[str]) -> None:
+        self.page, self.script, self.faults = page, script, faults
+
+    def __call__(self, name: str) -> None:
+        page = self.page
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate(
+                "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+                ".then(() => Promise.allSettled(document.getAnimations().map((each) => each.finished))).then(() => 1)"
+            )
+            rules = [] if scheme == "light" else ["color-contrast"]
+            self.faults += [
+                f"{name}, {scheme}: {fault}" for fault in axe.violations(page, self.script, rules)
+            ]
+            if folder := os.environ.get("OPENALERT_PHOTOGRAPHS"):
+                page.screenshot(path=f"{folder}/{name}-phone-{scheme}.png", full_page=True)
+                page.set_viewport_size({"width": 1280, "height": 900})
+                page.screenshot(path=f"{folder}/{name}-wide-{scheme}.png", full_page=True)
+                page.set_viewport_size(PHONE["viewport"])
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            self.faults.append(f"{name}: scrolls sideways")
