@@ -99,7 +99,8 @@ def step_page(request: HttpRequest, name: str) -> HttpResponse:
 @require_GET
 def test_state(request: HttpRequest) -> HttpResponse:
     """What has become of the test page so far."""
-    return render(request, "first_steps/_test_state.html", _state_of_test(Progress()))
+    context = {**_state_of_test(Progress()), "is_news": True}
+    return render(request, "first_steps/_test_state.html", context)
 
 
 @for_administrators

@@ -15,6 +15,7 @@ from incidents.models import Incident
 from notifications.models import MailboxMessage
 from openalert import demo
 from openalert.first_steps.progress import NAMES, TEST_KEY, Progress
+from openalert.management.commands import up
 from openalert.tests import axe
 from openalert.tests.browser import running_browser
 from openalert.tests.programs import needs
@@ -176,6 +177,17 @@ def test_test_page_takes_the_way_of_any_alert_and_a_second_click_changes_nothing
     assert sorted(Incident.objects.values_list("status", flat=True)) == [Status.OPEN, Status.RESOLVED]
 
 
+@pytest.mark.django_db
+def test_terminal_says_where_to_begin(monkeypatch):
+    monkeypatch.setattr(up.connections, "close_all", lambda: None)  # the test's own
+    code = first_admin.set_up_code()
+    assert code in " ".join(up.Command().where_to_begin())
+    demo.seed()
+    assert up.Command().where_to_begin() == demo.first_steps()
+    User.objects.filter(email=demo.ANA.email).update(email="ana@example.org")
+    assert up.Command().where_to_begin() == []
+
+
 def tap(page, name):
     page.locator("#step-open").get_by_role("button", name=name).tap()
 
@@ -278,6 +290,7 @@ def test_from_nothing_to_an_answered_page_on_a_phone(stack, monkeypatch, tmp_pat
         )
         state.get_by_role("button", name="Acknowledge").tap()
         page.get_by_text("Ana Ruiz acknowledged it").wait_for()
+        page.get_by_text("It works.").wait_for()
         look("test-acknowledged")
         incident = Incident.objects.get(alerts__dedup_key=TEST_KEY)
         assert (incident.status, incident.acknowledged_by) == (Status.ACKNOWLEDGED, ana)
