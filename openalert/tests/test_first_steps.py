@@ -20,7 +20,7 @@ from openalert.tests import axe
 from openalert.tests.browser import running_browser
 from openalert.tests.programs import needs
 from openalert.tests.stack import eventually
-from teams import oncall
+from teams import first_admin, oncall
 from teams.models import Membership, Override, Schedule, Service, Team, User
 from teams.tests.factories import UserFactory
 
