@@ -47,13 +47,16 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
 
 async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """The server's own life: it says when it is up and when it is about to end."""
+    announcing = None  # held while it runs; the server does not wait for it, as the database may be away
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             web_process.start()
-            await asyncio.to_thread(first_admin.announce)
+            announcing = asyncio.create_task(asyncio.to_thread(first_admin.announce))
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
+            if announcing:
+                await announcing
             await asyncio.to_thread(web_process.stop)
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -20,7 +20,7 @@ from escalations.policy_forms import Choices, choices_for, word_of
 from teams import rotations
 from teams.enums import Role, Rotation
 from teams.forms import zone_field
-from teams.models import E164, Layer, Membership, Service, Team, User
+from teams.models import E164, Layer, Membership, Schedule, Service, Team, User
 from teams.roster import DAY_NAMES
 from teams.schedule_forms import time_input
 
@@ -175,6 +175,14 @@ class ScheduleForm(forms.Form):
             self.fields[f"turn_{user.pk}"] = forms.ChoiceField(
                 required=False, choices=numbers, label=str(user), initial=str(turns.get(user.pk, ""))
             )
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        schedule, team = self.progress.schedule, self.progress.team
+        others = Schedule.objects.filter(team=team).exclude(pk=schedule.pk if schedule else None)
+        if others.filter(name__iexact=name).exists():
+            raise ValidationError("The team has a schedule of this name already.")
+        return name
 
     @property
     def turns(self) -> list[forms.BoundField]:

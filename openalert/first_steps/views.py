@@ -15,6 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from alerts.integration_page import received_of
@@ -40,6 +41,7 @@ from .forms import (
 )
 from .progress import NAMES, STEPS, Progress, Step, is_open_for
 
+TWICE = "Somebody has just made the same. Open this step again."
 View = Callable[..., HttpResponse]
 
 
@@ -72,6 +74,7 @@ def first_steps(request: HttpRequest) -> HttpResponse:
 
 @for_administrators
 @never_cache
+@sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
 def step_page(request: HttpRequest, name: str) -> HttpResponse:
     """The guide at one step; POST does it, and goes on to the next."""
@@ -127,11 +130,12 @@ def _written(form: Any) -> bool:
     except ValidationError as failure:
         of_fields = failure.message_dict if hasattr(failure, "error_dict") else {"": failure.messages}
         for field, words in of_fields.items():
-            form.add_error(field if field in form.fields else None, words)
+            # A constraint's words are for machines.
+            form.add_error(field if field in form.fields else None, TWICE if field == "__all__" else words)
     except OpenAlertError as failure:
         form.add_error(failure.field if failure.field in form.fields else None, failure.detail)
     except IntegrityError:  # the same form twice at once
-        form.add_error(None, "Somebody has just made one of this name. Look at the list.")
+        form.add_error(None, TWICE)
     return not form.errors
 
 

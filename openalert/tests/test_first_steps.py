@@ -210,7 +210,11 @@ def test_from_nothing_to_an_answered_page_on_a_phone(stack, monkeypatch, tmp_pat
 
         # The code is in the log of the web process.
         [web] = [process for process in stack.processes if process.name == "web"]
-        [code] = re.findall(r"set-up code ((?:[A-Z2-7]{4}-){5}[A-Z2-7]{4})", web.output)
+        [code] = eventually(
+            lambda: re.findall(r"set-up code ((?:[A-Z2-7]{4}-){5}[A-Z2-7]{4})", web.output),
+            within=20,
+            what="the code is in the log",
+        )
         page.goto(stack.url)
         page.wait_for_url("**/set-up/")
         page.wait_for_function("document.querySelector('[name=time_zone]').value === 'America/New_York'")
