@@ -12,7 +12,7 @@ DRILL_ARGS ?= --runs 3
 .PHONY: help run test lint audit-dependencies drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages bench-api rolling clean-data
 
 help:
-	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000)"
+	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000; DEMO=0: empty)"
 	@echo "make test        run the tests (PYTEST_ARGS='-k engine')"
 	@echo "make lint        check style, import order and migrations"
 	@echo "make audit-dependencies  ask a public service for known holes in the requirements (needs the internet)"
@@ -29,7 +29,7 @@ help:
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
 run: $(STAMP)
-	@exec $(VENV)/bin/python manage.py up
+	@exec $(VENV)/bin/python manage.py up $(if $(filter 0 no false,$(DEMO)),--no-demo)
 
 test: $(STAMP)
 	@exec $(VENV)/bin/python -m pytest $(PYTEST_ARGS)

@@ -66,7 +66,7 @@ def state_of(integration: Integration, recent: Sequence[Sample], alerts: Sequenc
 @require_GET
 def integration_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     integration = integration_to_see(request, pk)
-    received = _received(integration)
+    received = received_of(integration)
     return render(
         request,
         "alerts/integration.html",
@@ -89,7 +89,7 @@ def integration_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 def integration_received(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What came in, for the page that shows it: nothing (204) when that is what it has `seen` already."""
     integration = integration_to_see(request, pk)
-    received = _received(integration)
+    received = received_of(integration)
     if request.GET.get("seen") == received["seen"]:
         return HttpResponse(status=204)
     return render(request, "alerts/_integration_received.html", received)
@@ -202,7 +202,8 @@ def _counts(integration: Integration) -> dict[str, Any]:
     return counted | {"is_holding": integration.held_alerts.exists()}
 
 
-def _received(integration: Integration) -> dict[str, Any]:
+def received_of(integration: Integration) -> dict[str, Any]:
+    """What came in last and whether more is awaited, for alerts/_integration_received.html."""
     recent = samples.recent(integration.pk)
     alerts = list(Alert.objects.newest_of(integration).select_related("incident")[:MOST_ALERTS])
     state = state_of(integration, recent, alerts)

@@ -1,11 +1,9 @@
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from . import merge_views, postmortem_views, response_views, triage_views, update_views, views
 from .reports import views as report_views
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="incidents")),
     path("incidents/", views.incident_list, name="incidents"),
     path("incidents/new/", views.open_incident, name="incident-new"),
     path("incidents/bulk/", triage_views.bulk, name="incidents-bulk"),

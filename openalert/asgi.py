@@ -21,6 +21,7 @@ from incidents.consumers import LiveConsumer  # noqa: E402
 from openalert import draining  # noqa: E402
 from openalert.body_limit import BodyLimit  # noqa: E402
 from openalert.health import web_process  # noqa: E402
+from teams import first_admin  # noqa: E402
 
 LEAVE_SECONDS = 2.0
 # Mail comes with its attachments.
@@ -50,13 +51,17 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
 
 async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """The server's own life: it says when it is up and when it is about to end."""
+    announcing = None  # held while it runs; the server does not wait for it, as the database may be away
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             web_process.start()
             draining.heed_signals()
+            announcing = asyncio.create_task(asyncio.to_thread(first_admin.announce))
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
+            if announcing:
+                await announcing
             await asyncio.to_thread(web_process.stop)
             await leave_channel_layer()
             await send({"type": "lifespan.shutdown.complete"})

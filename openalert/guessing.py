@@ -43,6 +43,7 @@ DOORS = (
     # A form with its errors is a failure. Whose account is tried is teams.identity.lock_out's matter.
     Door("/accounts/login/", (200, 403, 422), methods=("POST",)),
     Door("/accounts/reset/", (302,), most=10, methods=("POST",)),  # each is mail to somebody
+    Door("/set-up/", (422,), methods=("POST",)),
     Door("/answer/", (403, 410)),
     Door("/calendar/", (404,)),
     Door("/hooks/", (401, 403)),

@@ -24,7 +24,7 @@ urlpatterns = [
     path(
         "accounts/login/",
         password_views.SignInView.as_view(
-            extra_context={"demo_sign_ins": demo.demo_sign_ins() if settings.EMBEDDED else []},
+            extra_context={"demo_sign_ins": demo.sign_ins_there if settings.EMBEDDED else []},
         ),
         name="login",
     ),
@@ -38,6 +38,7 @@ urlpatterns = [
     path("admin/login/", password_views.admin_sign_in),
     path("admin/password_change/", RedirectView.as_view(pattern_name="password")),
     path("admin/", admin.site.urls),
+    path("", include("openalert.first_steps.views")),
     path("", include("openalert.api")),
     path("", include("incidents.urls")),
     path("", include("alerts.urls")),

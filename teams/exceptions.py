@@ -142,3 +142,17 @@ class TooManyTokens(OpenAlertError):
     code = "too_many_tokens"
     detail = "There are fifty tokens already: revoke some first."
     status = 409
+
+
+class NotTheSetUpCode(OpenAlertError):
+    code = "not_the_set_up_code"
+    detail = "This is not the set-up code."
+    status = 403
+
+
+class SetUpAlready(OpenAlertError):
+    """Somebody else was quicker, or it was done long ago."""
+
+    code = "set_up_already"
+    detail = "There is an administrator already."
+    status = 404

@@ -13,6 +13,13 @@ from .queries import responders_of
 LOCAL = "%Y-%m-%dT%H:%M"
 
 
+def zone_field(**options: Any) -> forms.TypedChoiceField:
+    return forms.TypedChoiceField(
+        choices=lambda: [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())],
+        **{"initial": "UTC", **options},
+    )
+
+
 def local_input() -> forms.DateTimeInput:
     return forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL)
 
@@ -72,10 +79,7 @@ class DependencyForm(DependencySettingForm):
 class ProfileForm(forms.ModelForm):
     """What people say of themselves. The address they sign in with is an administrator's to change."""
 
-    time_zone = forms.TypedChoiceField(
-        choices=lambda: [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())],
-        help_text="Times are shown, and the times that you give are read, on this clock.",
-    )
+    time_zone = zone_field(help_text="Times are shown, and the times that you give are read, on this clock.")
 
     class Meta:
         model = User

@@ -1,6 +1,14 @@
 from django.urls import path
 
-from . import dependency_views, duty_views, schedule_views, second_factor_views, token_views, views
+from . import (
+    dependency_views,
+    duty_views,
+    first_admin_views,
+    schedule_views,
+    second_factor_views,
+    token_views,
+    views,
+)
 from .identity import password_views
 from .identity import views as identity_views
 
@@ -36,6 +44,7 @@ urlpatterns = [
     path("me/tokens/", token_views.token_page, name="api-tokens"),
     path("me/tokens/<uuid:pk>/revoke/", token_views.revoke_token, name="api-token-revoke"),
     path("me/sign-out-everywhere/", token_views.sign_out_everywhere, name="sign-out-everywhere"),
+    path("set-up/", first_admin_views.set_up, name="set-up"),
     path("accounts/oidc/", identity_views.BeginView.as_view(), name="oidc-begin"),
     path("accounts/oidc/callback/", identity_views.CallbackView.as_view(), name="oidc-callback"),
     path("accounts/password/", views.PasswordView.as_view(), name="password"),

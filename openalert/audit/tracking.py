@@ -71,7 +71,7 @@ STATE = {
     "teams.calendar": {"due_at", "fetched_at", "failing_since_at", "failure", "unmatched"},
     "teams.apitoken": {"last_used_at"},
     "teams.calendarfeed": {"read_at"},
-    "teams.user": {"last_login"},
+    "teams.user": {"last_login", "first_steps_put_away"},
 }
 # Values that are secrets although neither their names nor their fields say so.
 SECRETS = {

@@ -63,6 +63,7 @@ def test_a_body_that_has_no_end_is_cut_off():
     ("method", "path", "given", "status"),
     [
         ("post", "/accounts/login/", {"username": "ana@example.org", "password": "guess"}, 200),
+        ("post", "/set-up/", {"code": "guess"}, 422),
         ("get", "/answer/guessed-token/", {}, 410),
         ("get", "/calendar/guessed.ics", {}, 404),
         ("post", "/hooks/twilio/sms/", {}, None),

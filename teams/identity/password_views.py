@@ -26,7 +26,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django.views.generic import FormView, TemplateView
 
 from openalert.exceptions import OpenAlertError
-from teams import passwords, qr_code, second_factor
+from teams import first_admin, passwords, qr_code, second_factor
 from teams.models import User
 from teams.sign_in_forms import CodeForm, FirstCodeForm, ResetForm, SetPasswordForm
 
@@ -43,11 +43,18 @@ class SignInView(auth_views.LoginView):
 
     redirect_authenticated_user = True
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Nobody could sign in while there is no administrator, except those whom the provider lets in."""
+        if not provider.is_on() and first_admin.is_wanted():
+            return redirect("set-up")
+        return super().get(request, *args, **kwargs)
+
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         return super().get_context_data(
             **context,
             provider_name=settings.OIDC_NAME if provider.is_on() else "",
             is_local=settings.OIDC_LOCAL_SIGN_IN,
+            needs_set_up=provider.is_on() and first_admin.is_wanted(),
         )
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:

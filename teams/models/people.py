@@ -74,6 +74,8 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     )
     # Whom the timeline names for what a team's API token does. Nobody signs in as it, nor pages it.
     is_service_account = models.BooleanField(default=False, db_default=False, editable=False)
+    # Of an administrator: the guide for an empty installation is not what they want to see first.
+    first_steps_put_away = models.BooleanField(default=False, db_default=False, editable=False)
     sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)  # from everywhere
 
     grant: Grant | None = None  # what a team's API token may do, set when it is let in

@@ -6,13 +6,14 @@ import http.client
 import os
 import socket
 import sys
+from argparse import ArgumentParser
 from typing import Any
 
 from celery import current_app
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from openalert import encryption
 from openalert.embedded.errors import EmbeddedError
@@ -34,7 +35,16 @@ class Command(BaseCommand):
     )
     requires_system_checks = ()
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--no-demo",
+            action="store_false",
+            dest="demo",
+            help="start empty: the first visit leads to the set-up page, and that to the first steps",
+        )
+
+    def handle(self, *args: Any, demo: bool, **options: Any) -> None:
+        self.wants_demo = demo
         self.environment = environment
         self.terminal = Terminal(NAMES)
         self.supervisor = Supervisor(self.terminal)
@@ -73,7 +83,8 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         if self.servers:
             encryption.rotate()  # what an older version left plain
-            call_command("seed_demo")
+            if self.wants_demo:
+                call_command("seed_demo")
         connections.close_all()
         programs = commands(
             self.environment.port, self.environment.worker_concurrency, takes_mail=bool(mail.port)
@@ -96,11 +107,25 @@ class Command(BaseCommand):
         self.is_ready = True
         lines = [f"open http://{HOST}:{self.environment.port}"]
         if self.environment.embedded:
-            from openalert.demo import first_steps
-
-            lines = first_steps()
+            lines = self.where_to_begin() or lines
         for line in [*lines, "ready; Ctrl-C ends everything"]:
             self.say(line)
+
+    def where_to_begin(self) -> list[str]:
+        """Nothing where people have set it up themselves."""
+        from openalert import demo
+        from teams import first_admin
+
+        try:
+            if demo.sign_ins_there():
+                return demo.first_steps()
+            if first_admin.is_wanted():
+                return [f"open {settings.SITE_URL}/set-up/", f"set-up code  {first_admin.set_up_code()}"]
+            return []
+        except DatabaseError:
+            return []
+        finally:
+            connections.close_all()
 
 
 def commands(port: int, concurrency: int, *, takes_mail: bool) -> dict[str, list[str]]:
