@@ -39,6 +39,7 @@ def form(pages, who="responder", **given):
         "team": pages.cast.team.pk,
         "starts_at": local(pages, who, begins),
         "ends_at": local(pages, who, begins + timedelta(hours=2)),
+        "mode": "suppress",
         "repeats": "",
         **given,
     }
@@ -111,6 +112,28 @@ def test_what_is_wrong_is_said_at_its_field(pages):
     response = client.post(reverse("maintenance-new"), form(pages, team=pages.cast.other_team.pk))
     assert response.status_code == 422
     assert not MaintenanceWindow.objects.exists()
+
+
+def test_a_window_about_labels_is_planned_changed_and_told(pages):
+    client = pages.client("responder")
+    begins = local(pages, "responder", pages.clock.now)
+    wrong = form(pages, starts_at=begins, conditions="host ~ (")
+    response = client.post(reverse("maintenance-new"), wrong)
+    assert (response.status_code, "not a pattern of RE2" in response.text) == (422, True)
+    client.post(
+        reverse("maintenance-new"),
+        form(pages, starts_at=begins, conditions="cluster = eu-1\r\nhost ~ ^db-", mode="low_urgency"),
+    )
+    window = MaintenanceWindow.objects.get()
+    assert window.conditions_in_words == ["cluster = eu-1", "host ~ ^db-"]
+    text = pages.text("observer", reverse("maintenance-now"))
+    assert "People are paged with low urgency for all services where <code>cluster = eu-1</code> and" in text
+    path = reverse("maintenance-window", args=[window.pk])
+    assert "cluster = eu-1\nhost ~ ^db-</textarea>" in client.get(path).text
+    given = form(pages, starts_at=begins, conditions="", mode="suppress")
+    assert client.post(path, given).status_code == 302
+    window.refresh_from_db()
+    assert (window.conditions, window.mode) == ([], "suppress")
 
 
 def test_it_is_extended_and_ended(pages, window):
