@@ -12,6 +12,7 @@ urlpatterns = [
     path("incidents/<int:number>/unmerge/", split_views.unmerge, name="incident-unmerge"),
     path("", include("alerts.change_fragments")),
     path("", include("alerts.service_fragments")),
+    path("", include("alerts.service_state")),
     path("", include("alerts.integration_page")),
     path("", include("alerts.maintenance_pages")),
     path("", include("alerts.heartbeat_door")),

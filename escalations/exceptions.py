@@ -40,9 +40,3 @@ class NotTheTeamsPolicy(OpenAlertError):
     code = "not_the_teams_policy"
     detail = "Choose a policy of the service's own team."
     status = 400
-
-
-class ServiceInUse(OpenAlertError):
-    code = "service_in_use"
-    detail = "It has had incidents or rules lead to it: these are kept, and their service with them."
-    status = 409

@@ -15,6 +15,7 @@ from openalert.exceptions import OpenAlertError, PermissionMissing
 from teams import service_checks
 from teams.access import require_manage, teams_to_manage
 from teams.models import Service
+from teams.services import remove_service
 
 from . import services
 from .service_forms import NewServiceForm, ServiceForm
@@ -63,7 +64,7 @@ def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
 def remove(request: HttpRequest, pk: UUID) -> HttpResponse:
     service = _service(request, pk)
     try:
-        services.remove_service(service_id=pk, by=request.user)
+        remove_service(service_id=pk, by=request.user)
     except OpenAlertError as failure:
         return refused(request, failure, to=reverse("service-edit", args=[pk]))
     messages.success(request, f"{service} is removed")

@@ -8,17 +8,14 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError, RestrictedError
-from django.utils import timezone
 
-from alerts.models import MaintenanceSeries
 from teams import dependencies
 from teams.access import require_manage
 from teams.enums import Correlation
 from teams.models import USUAL_WINDOW_MINUTES, Service, Team, User
 
 from . import routing
-from .exceptions import NotTheTeamsPolicy, ServiceInUse, ServiceNameTaken
+from .exceptions import NotTheTeamsPolicy, ServiceNameTaken
 from .models import EscalationPolicy, RoutingRule
 
 
@@ -73,34 +70,10 @@ def change_service(
     return _write(service, upstreams, policy, by)
 
 
-@transaction.atomic
-def remove_service(*, service_id: UUID, by: User) -> Service:
-    """Only one that nothing tells of: incidents and their alerts are kept, and with them their service.
-
-    Raises Service.DoesNotExist, PermissionMissing, ServiceInUse.
-    """
-    service = Service.objects.select_for_update(of=("self",)).select_related("team").get(pk=service_id)
-    require_manage(by, service.team)
-    if service.integrations.exists():
-        # Their keys may be in use by monitoring systems: whoever wants that to end removes them by name.
-        raise ServiceInUse("It still has integrations: remove those first.")
-    if (
-        service.maintenance_windows.filter(ends_at__gt=timezone.now()).exists()
-        or MaintenanceSeries.objects.filter(services=service).exists()
-    ):
-        # Without the last of its services a window would be about all of the team's.
-        raise ServiceInUse("Maintenance of it is planned: cancel that first.")
-    try:
-        service.delete()
-    except (ProtectedError, RestrictedError) as error:
-        raise ServiceInUse from error
-    return service
-
-
 def own_rule(service: Service) -> RoutingRule | None:
     """The rule by which the service's policy is in charge at any time, for any severity and labels."""
     return (
-        RoutingRule.objects.filter(service=service, severities=[], labels={}, hours=None)
+        RoutingRule.objects.filter(service=service, severities=[], labels={}, hours__isnull=True)
         .select_related("policy")
         .order_by("position")
         .first()

@@ -142,3 +142,9 @@ class TooManyTokens(OpenAlertError):
     code = "too_many_tokens"
     detail = "There are fifty tokens already: revoke some first."
     status = 409
+
+
+class ServiceInUse(OpenAlertError):
+    code = "in_use"
+    detail = "It has had incidents or rules lead to it: these are kept, and their service with them."
+    status = 409

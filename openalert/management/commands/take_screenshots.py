@@ -95,6 +95,8 @@ PAGES: dict[str, tuple[str, Address]] = {
     "policy-edit": (CARLA, lambda demo: reverse("policy-edit", args=[demo.policy.pk])),
     "routing-rule": (CARLA, lambda demo: reverse("routing-rule", args=[demo.routing_rule.pk])),
     "paging-settings": (CARLA, lambda demo: reverse("paging-settings", args=[demo.service.team_id])),
+    "service-new": (CARLA, lambda demo: reverse("service-new")),
+    "service-edit": (CARLA, lambda demo: reverse("service-edit", args=[demo.service.pk])),
     "preview": (CARLA, lambda demo: reverse("service-preview", args=[demo.service.pk])),
     "reports": (CARLA, lambda demo: f"{reverse('reports')}?period=30"),
     "report": (CARLA, lambda demo: f"{reverse('report', args=['incidents'])}?period=30"),
