@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("alerts.service_fragments")),
     path("", include("alerts.service_state")),
     path("", include("alerts.integration_page")),
+    path("", include("alerts.maintenance_calendar")),
     path("", include("alerts.maintenance_pages")),
     path("", include("alerts.heartbeat_door")),
     path("", include("alerts.heartbeat_pages")),

@@ -80,6 +80,7 @@ PAGES: dict[str, tuple[str, Address]] = {
     "services": (ANA, lambda demo: reverse("services")),
     "service": (ANA, lambda demo: reverse("service", args=[demo.service.pk])),
     "maintenance": (ANA, lambda demo: reverse("maintenance")),
+    "maintenance-calendar": (ANA, lambda demo: reverse("maintenance-calendar")),
     "maintenance-new": (ANA, lambda demo: reverse("maintenance-new")),
     "heartbeats": (CARLA, lambda demo: reverse("heartbeats")),
     "heartbeat": (CARLA, lambda demo: _heartbeat()),
