@@ -6,7 +6,7 @@ Everything that decides who is paged and when is here and in what it asks: escal
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from alerts.models import MaintenanceWindow
 from incidents import timeline
@@ -123,7 +123,7 @@ def _put_off(run: EscalationRun, wait: Wait, now: datetime, outcome: Outcome) ->
 
 
 def _page(run: EscalationRun, reached: Reached, quiet: MaintenanceWindow | None, outcome: Outcome) -> None:
-    data = {
+    data: dict[str, Any] = {
         "people": [str(person) for person in reached.people],
         "targets": reached.targets,
         "loop": reached.loop,
