@@ -15,8 +15,8 @@ from django.utils.html import format_html
 from openalert import audit
 from openalert.admin_tools import RecordAdmin
 
-from . import heartbeats, integrations, maintenance
-from .exceptions import NotTheTeamsServices, WindowEndsBeforeStart
+from . import heartbeats, integrations, maintenance, maintenance_labels
+from .exceptions import InvalidRule, NotTheTeamsServices, WindowEndsBeforeStart
 from .models import Alert, Change, Heartbeat, Integration, MaintenanceWindow
 
 
@@ -141,13 +141,17 @@ class MaintenanceForm(forms.ModelForm):
 
     class Meta:
         model = MaintenanceWindow
-        fields = ("team", "title", "services", "starts_at", "ends_at")
+        fields = ("team", "title", "services", "conditions", "mode", "starts_at", "ends_at")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         team = cleaned.get("team")
         if team and any(service.team_id != team.pk for service in cleaned.get("services", ())):
             self.add_error("services", NotTheTeamsServices.detail)
+        try:
+            maintenance_labels.read(cleaned.get("conditions") or [])
+        except InvalidRule as fault:
+            self.add_error("conditions", f"{fault.field}: {fault.detail}")
         starts_at, ends_at = cleaned.get("starts_at"), cleaned.get("ends_at")
         if starts_at and ends_at and ends_at <= starts_at:
             self.add_error("ends_at", WindowEndsBeforeStart.detail)
@@ -159,7 +163,7 @@ class MaintenanceForm(forms.ModelForm):
 @admin.register(MaintenanceWindow)
 class MaintenanceWindowAdmin(admin.ModelAdmin):
     form = MaintenanceForm
-    list_display = ("title", "team", "about", "starts_at", "ends_at", "created_by")
+    list_display = ("title", "team", "about", "mode", "starts_at", "ends_at", "created_by")
     list_filter = ("team", "starts_at")
     list_select_related = ("team", "created_by")
     search_fields = ("title", "team__name", "services__name")
@@ -182,12 +186,15 @@ class MaintenanceWindowAdmin(admin.ModelAdmin):
 
     @admin.display(description="services")
     def about(self, window: MaintenanceWindow) -> str:
-        return ", ".join(map(str, window.services.all())) or "all of the team's"
+        about = ", ".join(map(str, window.services.all())) or "all of the team's"
+        return " where ".join(filter(None, (about, " and ".join(window.conditions_in_words))))
 
     def save_model(
         self, request: HttpRequest, obj: MaintenanceWindow, form: forms.ModelForm, change: bool
     ) -> None:
-        given = {name: form.cleaned_data[name] for name in ("title", "starts_at", "ends_at", "services")}
+        names = ("title", "starts_at", "ends_at", "services", "mode")
+        given = {name: form.cleaned_data[name] for name in names}
+        given["conditions"] = form.cleaned_data["conditions"] or []
         if change:
             maintenance.change_window(obj.pk, **given)
         else:

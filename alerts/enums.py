@@ -75,3 +75,10 @@ class Repeats(models.TextChoices):
     BIWEEKLY = "biweekly", "Every two weeks"
     MONTHLY_DATE = "monthly_date", "Every month, on the same day"
     MONTHLY_WEEKDAY = "monthly_weekday", "Every month, on the same weekday of it (second Tuesday)"
+
+
+class MaintenanceMode(models.TextChoices):
+    """What a maintenance window does to paging."""
+
+    SUPPRESS = "suppress", "Nobody is paged"
+    LOW_URGENCY = "low_urgency", "People are paged with low urgency"

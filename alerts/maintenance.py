@@ -1,6 +1,6 @@
 """Maintenance windows are written and asked for here. What has been is not rewritten: one that has begun ends now."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +11,8 @@ from django.utils import timezone
 from openalert import sql
 from teams.models import Service, Team, User
 
-from . import signals
+from . import maintenance_labels, signals
+from .enums import MaintenanceMode
 from .exceptions import NotTheTeamsServices, WindowEndsBeforeStart, WindowInThePast, WindowIsOver
 from .models import MaintenanceSeries, MaintenanceWindow
 
@@ -42,17 +43,27 @@ def add_window(
     starts_at: datetime,
     ends_at: datetime,
     services: Sequence[Service] = (),
+    mode: MaintenanceMode | str = MaintenanceMode.SUPPRESS,
+    conditions: Sequence[Mapping[str, str]] = (),
     by: User | None,
 ) -> MaintenanceWindow:
     """Between two instants (aware), page nobody for the services; without any, for all of the team's.
 
-    Raises WindowEndsBeforeStart, WindowInThePast, NotTheTeamsServices.
+    With `conditions` (see maintenance_labels) only for alerts that meet them; by `mode`, page with low urgency.
+    Raises WindowEndsBeforeStart, WindowInThePast, NotTheTeamsServices, InvalidRule.
     """
+    maintenance_labels.read(list(conditions))
     _check(team, starts_at, ends_at, services)
     if ends_at <= timezone.now():
         raise WindowInThePast(field="ends_at")
     window = MaintenanceWindow.objects.create(
-        team=team, title=title, starts_at=starts_at, ends_at=ends_at, created_by=by
+        team=team,
+        title=title,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        mode=mode,
+        conditions=list(conditions),
+        created_by=by,
     )
     window.services.set(services)
     _tell(window)
@@ -67,10 +78,12 @@ def change_window(
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
     services: Sequence[Service] | None = None,
+    mode: MaintenanceMode | str | None = None,
+    conditions: Sequence[Mapping[str, str]] | None = None,
 ) -> MaintenanceWindow:
     """Change what is given. Ending it earlier lets paging go on then; an end that has passed is now.
 
-    Raises MaintenanceWindow.DoesNotExist, WindowIsOver, WindowEndsBeforeStart, NotTheTeamsServices.
+    Raises MaintenanceWindow.DoesNotExist, WindowIsOver, WindowEndsBeforeStart, NotTheTeamsServices, InvalidRule.
     """
     window = _lock(window_id)
     now = timezone.now()
@@ -81,6 +94,10 @@ def change_window(
     window.ends_at = max(ends_at, now) if ends_at else window.ends_at
     window.is_start_told = window.is_start_told and window.starts_at <= now
     window.is_end_told = window.is_end_told and window.ends_at <= now
+    window.mode = mode or window.mode
+    if conditions is not None:
+        maintenance_labels.read(list(conditions))
+        window.conditions = list(conditions)
     _check(window.team, window.starts_at, window.ends_at, services or ())
     window.save()
     if services is not None:

@@ -11,7 +11,9 @@ from teams.access import teams_to_respond_for
 from teams.forms import local_input
 from teams.models import Service, Team, User
 
-from .enums import Repeats
+from . import maintenance_labels
+from .enums import MaintenanceMode, Repeats
+from .exceptions import InvalidRule
 
 USUAL_LENGTH = timedelta(hours=1)
 STEP = timedelta(minutes=5)
@@ -28,6 +30,20 @@ class WindowForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text="None chosen: all of the team’s.",
     )
+    conditions = forms.CharField(
+        required=False,
+        label="Only alerts with these labels",
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "placeholder": "cluster = eu-1"}),
+        help_text="One a line, like “cluster = eu-1”, or “host ~ ^db-” for a pattern. All must hold, for all alerts "
+        "of an incident that fire.",
+    )
+    mode = forms.ChoiceField(
+        choices=MaintenanceMode.choices,
+        label="Meanwhile",
+        widget=forms.RadioSelect,
+        initial=MaintenanceMode.SUPPRESS,
+        help_text="Low urgency: by people’s rules for it, within their quiet hours and the team’s working hours.",
+    )
     starts_at = forms.DateTimeField(widget=local_input(), label="From")
     ends_at = forms.DateTimeField(widget=local_input(), label="Until")
 
@@ -35,6 +51,12 @@ class WindowForm(forms.Form):
         super().__init__(data, **options)
         self.fields["services"].queryset = Service.objects.filter(team=team).order_by("name")
         self.fields["starts_at"].help_text = format_html("Your time, {}.", asker.time_zone)
+
+    def clean_conditions(self) -> list[dict[str, str]]:
+        try:
+            return maintenance_labels.parse(self.cleaned_data["conditions"])
+        except InvalidRule as fault:
+            raise forms.ValidationError(fault.detail) from None
 
 
 class RepeatingForm(WindowForm):
@@ -52,7 +74,17 @@ class NewMaintenanceForm(RepeatingForm):
     """Of any team that the person responds for; one that does not repeat is a window alone."""
 
     team = forms.ModelChoiceField(Team.objects.none(), empty_label=None, label="Team")
-    field_order = ["title", "team", "services", "starts_at", "ends_at", "repeats", "until"]
+    field_order = [
+        "title",
+        "team",
+        "services",
+        "conditions",
+        "mode",
+        "starts_at",
+        "ends_at",
+        "repeats",
+        "until",
+    ]
 
     def __init__(self, data: Any = None, *, asker: User, initial: dict[str, Any] | None = None) -> None:
         begins = _rounded(timezone.now())

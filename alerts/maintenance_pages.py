@@ -109,6 +109,8 @@ def change(request: HttpRequest, pk: UUID) -> HttpResponse:
     initial = {
         "title": window.title,
         "services": window.services.all(),
+        "conditions": "\n".join(window.conditions_in_words),
+        "mode": window.mode,
         "starts_at": window.starts_at,
         "ends_at": window.ends_at,
     }
@@ -164,6 +166,8 @@ def change_series(request: HttpRequest, pk: UUID) -> HttpResponse:
     initial = {
         "title": series.title,
         "services": series.services.all(),
+        "conditions": "\n".join(series.conditions_in_words),
+        "mode": series.mode,
         "starts_at": series.starts_at,
         "ends_at": series.ends_at,
         "repeats": series.repeats,

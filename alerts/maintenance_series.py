@@ -4,7 +4,7 @@ A window that was made is one of its own: it can be moved or cancelled alone. Be
 not come for a month, windows would still be there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from teams.models import Service, Team, User
 
-from . import signals
-from .enums import Repeats
+from . import maintenance_labels, signals
+from .enums import MaintenanceMode, Repeats
 from .exceptions import LongerThanItsInterval, NeverComes, NotTheTeamsServices, WindowEndsBeforeStart
 from .models import MaintenanceSeries, MaintenanceWindow
 from .recurrence import LEAST_INTERVAL, occurrences
@@ -34,13 +34,15 @@ def add_series(
     ends_at: datetime,
     until: date | None = None,
     services: Sequence[Service] = (),
+    mode: MaintenanceMode | str = MaintenanceMode.SUPPRESS,
+    conditions: Sequence[Mapping[str, str]] = (),
     by: User | None,
 ) -> MaintenanceSeries:
     """`starts_at` and `ends_at` (aware) are those of the first time.
 
-    Raises WindowEndsBeforeStart, LongerThanItsInterval, NeverComes, NotTheTeamsServices.
+    Raises WindowEndsBeforeStart, LongerThanItsInterval, NeverComes, NotTheTeamsServices, InvalidRule.
     """
-    series = MaintenanceSeries(team=team, created_by=by)
+    series = MaintenanceSeries(team=team, created_by=by, mode=mode, conditions=list(conditions))
     return _write(series, title, repeats, time_zone, starts_at, ends_at, until, services)
 
 
@@ -55,6 +57,8 @@ def change_series(
     ends_at: datetime,
     until: date | None,
     services: Sequence[Service],
+    mode: MaintenanceMode | str | None = None,
+    conditions: Sequence[Mapping[str, str]] | None = None,
 ) -> MaintenanceSeries:
     """Everything from now on; the windows that have begun stay as they are, those to come are made anew.
 
@@ -62,6 +66,8 @@ def change_series(
     """
     series = _lock(series_id)
     _take_back(series)
+    series.mode = mode or series.mode
+    series.conditions = series.conditions if conditions is None else list(conditions)
     return _write(series, title, repeats, time_zone, starts_at, ends_at, until, services)
 
 
@@ -104,6 +110,7 @@ def _write(
         raise LongerThanItsInterval(field="ends_at")
     if any(service.team_id != series.team_id for service in services):
         raise NotTheTeamsServices(field="services")
+    maintenance_labels.read(series.conditions)
     if until and until < starts_at.astimezone(ZoneInfo(time_zone)).date():
         raise NeverComes(field="until")
     series.title, series.repeats, series.time_zone = title, repeats, time_zone
@@ -141,6 +148,8 @@ def _make_windows(series: MaintenanceSeries, now: datetime) -> int:
             title=series.title,
             starts_at=at,
             ends_at=at + series.duration,
+            mode=series.mode,
+            conditions=series.conditions,
             series=series,
             occurs_at=at,
             created_by_id=series.created_by_id,

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from uuid import UUID
@@ -549,6 +549,13 @@ def compile_rule(name: str, conditions: Any, actions: Any, *, time_zone: str) ->
         threshold=threshold and (threshold.times, timedelta(minutes=threshold.minutes)),
         stops=Stop in does,
     )
+
+
+def compile_conditions(conditions: Iterable[OnField]) -> Callable[[AlertEvent], bool]:
+    """Whether an event meets all of some conditions on fields, read before."""
+    tests = [_test(condition, "UTC") for condition in conditions]  # type: ignore[arg-type]
+    always = datetime.min.replace(tzinfo=UTC)
+    return lambda event: all(test(event, always) for test in tests)
 
 
 def _bounded(text: str) -> str:

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents import lifecycle, timeline
-from incidents.enums import Kind, Severity, Status
+from incidents.enums import Kind, Severity, Status, Urgency
 from incidents.models import Incident
 from incidents.timeline import Actor
 from notifications import outbox
@@ -43,6 +43,9 @@ TICK_TASK = "escalations.tasks.tick"
 BATCH = 500
 # A run that cannot be carried out (a fault of ours) is put aside so long, so that it holds up no other.
 FAULT_PAUSE = timedelta(seconds=30)
+# What waits as all that fires has some labels is looked at so often: intake tells of no alert that has others, which
+# keeps it as fast where there is no such maintenance.
+LABELS_PAUSE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,10 @@ def _carry_out_batch(now: datetime) -> int:
     for run in runs:
         before = run.loop, run.step
         try:
-            outcome.add(carry_out(run, around, now=now))
+            done = carry_out(run, around, now=now)
+            if run.due_at and any(wait.is_by_labels for wait in done.waits):
+                run.due_at = min(run.due_at, now + LABELS_PAUSE)
+            outcome.add(done)
         except DatabaseError:
             raise
         except Exception:
@@ -239,7 +245,7 @@ def _carry_out_batch(now: datetime) -> int:
             run.due_at = now + FAULT_PAUSE
     claims.write(runs, now=now)
     around.targets.save_turns()
-    _tell(outcome, now)
+    _tell(outcome, around, now)
     transaction.on_commit(partial(_count, due_at), robust=True)
     return len(runs)
 
@@ -251,7 +257,7 @@ def _count(due_at: Iterable[datetime]) -> None:
         figures.observe(figures.STEP_LATENESS, (now - instant).total_seconds())
 
 
-def _tell(outcome: Outcome, now: datetime) -> None:
+def _tell(outcome: Outcome, around: Surroundings, now: datetime) -> None:
     """Write the pages and the entries that steps ask for; where a policy has ended, its team's managers hear of it."""
     managers = managers_of({run.incident.service.team_id for run in outcome.ended})
     notices: list[PageRequest] = []
@@ -269,7 +275,16 @@ def _tell(outcome: Outcome, now: datetime) -> None:
         # No page has the place behind the last step, so that there is one notice for each run.
         place = len(run.snapshot["steps"])
         notices += [
-            PageRequest(person, run.incident, run.pk, run.loop, place, Purpose.NOTICE) for person in told
+            PageRequest(
+                person,
+                run.incident,
+                run.pk,
+                run.loop,
+                place,
+                Purpose.NOTICE,
+                Urgency.LOW if around.waits.quiet_window(run.incident, at=now) else None,
+            )
+            for person in told
         ]
     for request in outbox.page([*outcome.pages, *notices], now=now):
         reason = f"{request.user} has switched all contact methods off"

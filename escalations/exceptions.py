@@ -28,3 +28,15 @@ class InvalidHours(OpenAlertError):
 
     code = "invalid_hours"
     status = 400
+
+
+class ServiceNameTaken(OpenAlertError):
+    code = "service_name_taken"
+    detail = "The team has a service of this name already."
+    status = 409
+
+
+class NotTheTeamsPolicy(OpenAlertError):
+    code = "not_the_teams_policy"
+    detail = "Choose a policy of the service's own team."
+    status = 400

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from incidents.health import health_of
+from teams.access import teams_to_manage
 from teams.models import Service
 
 from . import queries
@@ -27,7 +28,8 @@ def service_list(request: HttpRequest) -> HttpResponse:
         for service in services
     ]
     rows.sort(key=lambda row: row["health"].worst.rank if row["health"] else 9)
-    return render(request, "escalations/services.html", {"rows": rows})
+    context = {"rows": rows, "may_add": teams_to_manage(request.user).exists()}
+    return render(request, "escalations/services.html", context)
 
 
 @login_required

@@ -6,10 +6,11 @@ Everything that decides who is paged and when is here and in what it asks: escal
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
+from alerts.models import MaintenanceWindow
 from incidents import timeline
-from incidents.enums import Kind
+from incidents.enums import Kind, Urgency
 from incidents.models import TimelineEntry
 from notifications.outbox import PageRequest
 from teams.models import User
@@ -60,10 +61,9 @@ class Surroundings:
     def of(cls, runs: Iterable[EscalationRun], *, at: datetime, is_writing: bool = False) -> Self:
         """`is_writing`: turns of round robins are taken, and what runs wait for is kept from changing."""
         runs = list(runs)
-        teams = {run.incident.service.team_id for run in runs}
         return cls(
             Targets((run.snapshot for run in runs), is_taking=is_writing),
-            Waits(teams, at=at, is_locking=is_writing),
+            Waits([run.incident for run in runs], at=at, is_locking=is_writing),
         )
 
 
@@ -96,7 +96,7 @@ def carry_out(run: EscalationRun, around: Surroundings, *, now: datetime) -> Out
             reason = f"step {reached.step + 1} reaches nobody ({', '.join(names) or 'it has no targets'})"
             outcome.entries.append(timeline.entry(run.incident, Kind.NOBODY_TO_PAGE, at=now, reason=reason))
             continue
-        _page(run, reached, outcome)
+        _page(run, reached, around.waits.quiet_window(run.incident, at=now), outcome)
         has_paged = True
         if step["delay_seconds"]:
             run.due_at = now + timedelta(seconds=step["delay_seconds"])
@@ -122,20 +122,21 @@ def _put_off(run: EscalationRun, wait: Wait, now: datetime, outcome: Outcome) ->
     )
 
 
-def _page(run: EscalationRun, reached: Reached, outcome: Outcome) -> None:
-    outcome.entries.append(
-        timeline.entry(
-            run.incident,
-            Kind.STEP_REACHED,
-            at=reached.at,
-            people=[str(person) for person in reached.people],
-            targets=reached.targets,
-            loop=reached.loop,
-            step=reached.step,
-        )
-    )
+def _page(run: EscalationRun, reached: Reached, quiet: MaintenanceWindow | None, outcome: Outcome) -> None:
+    data: dict[str, Any] = {
+        "people": [str(person) for person in reached.people],
+        "targets": reached.targets,
+        "loop": reached.loop,
+        "step": reached.step,
+    }
+    if quiet:
+        data["quiet"] = quiet.title
+    outcome.entries.append(timeline.entry(run.incident, Kind.STEP_REACHED, at=reached.at, **data))
     outcome.pages += [
-        PageRequest(person, run.incident, run.pk, reached.loop, reached.step) for person in reached.people
+        PageRequest(
+            person, run.incident, run.pk, reached.loop, reached.step, urgency=Urgency.LOW if quiet else None
+        )
+        for person in reached.people
     ]
 
 

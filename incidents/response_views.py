@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openalert.exceptions import OpenAlertError
+from teams import dependencies
 from teams.access import can_respond
-from teams.models import Service, ServiceDependency
 
 from . import links, once, roles, task_list
 from .actions import Question, act, ask, incident_for, incident_to_change, posted, refuse, told
@@ -206,29 +206,19 @@ def remove_link(request: HttpRequest, number: int, pk: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def services(request: HttpRequest, number: int) -> HttpResponse:
-    """What the incident's service depends on and what depends on it, with their health; nothing where there are none."""
+    """What the incident's service needs and what is likely affected, through others too, with their health; or nothing."""
     incident = incident_for(request, number)
-    service = incident.service_id
-    found = ServiceDependency.objects.filter(service=service) | ServiceDependency.objects.filter(
-        upstream=service
-    )
-    pairs = list(found.values_list("service", "upstream"))
-    ids = {pk for pair in pairs for pk in pair} - {service}
-    visible = {
-        one.pk: one for one in Service.objects.visible_to(request.user).filter(pk__in=ids).order_by("name")
-    }
-    health = health_of(visible.values()) if visible else {}
-    upstream = {up for down, up in pairs if down == service}
+    up, hidden_up = dependencies.upstream_of(incident.service_id, user=request.user)
+    down, hidden_down = dependencies.affected_by(incident.service_id, user=request.user)
+    health = health_of(one.service for one in [*up, *down]) if up or down else {}
+    affected = "Needed by" if incident.is_resolved else "Likely affected"
     sides = [
-        ("Depends on", [(one, health.get(pk)) for pk, one in visible.items() if pk in upstream]),
-        ("Needed by", [(one, health.get(pk)) for pk, one in visible.items() if pk not in upstream]),
+        (words, [(one, health.get(one.service.pk)) for one in found])
+        for words, found in ((affected, down), ("Depends on", up))
+        if found
     ]
     return render(
         request,
         "incidents/_services.html",
-        {
-            "incident": incident,
-            "sides": [side for side in sides if side[1]],
-            "hidden": len(ids) - len(visible),
-        },
+        {"incident": incident, "sides": sides, "hidden": hidden_up + hidden_down},
     )

@@ -152,7 +152,8 @@ def _alerts(data: dict[str, Any]) -> str:
 
 def _step(who: str, data: dict[str, Any]) -> str:
     again = f" (round {data['loop'] + 1})" if data.get("loop") else ""
-    return f"Step {data['step'] + 1}{again}: paging {listed(data.get('people', [])) or 'nobody'}"
+    quiet = f", with low urgency: in maintenance ({data['quiet']})" if data.get("quiet") else ""
+    return f"Step {data['step'] + 1}{again}: paging {listed(data.get('people', [])) or 'nobody'}{quiet}"
 
 
 def _snoozed(who: str, data: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from incidents.enums import Severity
+from incidents.enums import Severity, Urgency
 from incidents.models import Incident
 from openalert import sql
 from openalert.wake import wake, waker
@@ -57,6 +57,15 @@ class PageRequest:
     loop: int
     step: int
     purpose: Purpose = Purpose.PAGE
+    urgency: Urgency | None = None  # instead of the incident's, if that is higher
+
+    @property
+    def severity(self) -> Severity:
+        """How urgently it is told: the incident's severity, but no more than the urgency that is given."""
+        severity = Severity(self.incident.severity)
+        return (
+            max(severity, Severity.MEDIUM, key=lambda s: s.rank) if self.urgency == Urgency.LOW else severity
+        )
 
 
 def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]:
@@ -72,12 +81,12 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
     notifications: list[Notification] = []
     unreachable: list[PageRequest] = []
     by_urgency: dict[str, dict[UUID, list]] = {}
-    for urgency in {Severity(r.incident.severity).urgency for r in requests}:
-        users = {r.user.pk: r.user for r in requests if Severity(r.incident.severity).urgency == urgency}
+    for urgency in {r.severity.urgency for r in requests}:
+        users = {r.user.pk: r.user for r in requests if r.severity.urgency == urgency}
         by_urgency[urgency] = contacts.rules_for(users.values(), urgency)
-    windows = quiet.windows_of({r.user for r in requests if r.incident.severity != Severity.CRITICAL})
+    windows = quiet.windows_of({r.user for r in requests if r.severity != Severity.CRITICAL})
     for request in requests:
-        severity = Severity(request.incident.severity)
+        severity = request.severity
         rules = by_urgency[severity.urgency].get(request.user.pk, [])
         if not rules:
             unreachable.append(request)

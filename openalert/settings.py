@@ -487,6 +487,7 @@ SPECTACULAR_SETTINGS = {
         "AlertStatus": "alerts.enums.AlertStatus",
         "AlertSource": "alerts.enums.Source",
         "AlertGrouping": "alerts.enums.Grouping",
+        "MaintenanceMode": "alerts.enums.MaintenanceMode",
         "EmailDedup": ["subject", "thread", "message"],
         "AlertEventStatus": ["firing", "resolved", "acknowledged"],
         "Channel": "notifications.enums.Channel",

@@ -194,6 +194,11 @@ class ServiceAdmin(admin.ModelAdmin):
     search_fields = ("name", "description", "team__name")
     autocomplete_fields = ("team",)
     readonly_fields = ("created_at", "updated_at")
+    actions = None
+
+    def has_delete_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
+        may = super().has_delete_permission(request, obj)
+        return may and (obj is None or not service_checks.obstacles_for(obj))
 
     def save_model(self, request: HttpRequest, obj: Service, form: forms.ModelForm, change: bool) -> None:
         super().save_model(request, obj, form, change)

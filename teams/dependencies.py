@@ -5,6 +5,7 @@ A dependency belongs to the dependent service: the managers of its team declare 
 responder of that team as well. Either team's managers may take a dependency away: nobody has to put up with it.
 """
 
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -14,6 +15,8 @@ from .enums import Correlation
 from .exceptions import DependencyCycle, DependencyExists, DependsOnItself
 from .models import Service, ServiceDependency, User
 
+FARTHEST = 10  # dependencies; what is beyond them is not looked for
+
 IS_UPSTREAM = """
 WITH RECURSIVE up AS (
     SELECT upstream_id AS id FROM teams_servicedependency WHERE service_id = %s
@@ -22,6 +25,49 @@ WITH RECURSIVE up AS (
 )
 SELECT EXISTS (SELECT FROM up WHERE id = %s)
 """
+
+
+def _around(begin: str, end: str) -> str:
+    # There are no circles, and no more than FARTHEST steps are taken.
+    return f"""
+WITH RECURSIVE around AS (
+    SELECT {end} AS id, 1 AS distance FROM teams_servicedependency WHERE {begin} = %s
+    UNION
+    SELECT d.{end}, a.distance + 1 FROM around a JOIN teams_servicedependency d ON d.{begin} = a.id
+    WHERE a.distance < {FARTHEST}
+)
+SELECT id, min(distance) FROM around GROUP BY id
+"""  # noqa: S608 - of our own constants
+
+
+UPSTREAM = _around("service_id", "upstream_id")
+DOWNSTREAM = _around("upstream_id", "service_id")
+
+
+class Neighbour(NamedTuple):
+    """A service that another one needs or is needed by; with a distance above 1, through others."""
+
+    service: Service
+    distance: int
+
+
+def upstream_of(service_id: UUID, *, user: User) -> tuple[list[Neighbour], int]:
+    """What a service needs, as far as `user` sees it (team loaded), the nearest first; and how many more there are."""
+    return _neighbours(UPSTREAM, service_id, user)
+
+
+def affected_by(service_id: UUID, *, user: User) -> tuple[list[Neighbour], int]:
+    """What is likely broken when a service is, as `upstream_of` tells it."""
+    return _neighbours(DOWNSTREAM, service_id, user)
+
+
+def _neighbours(statement: str, service_id: UUID, user: User) -> tuple[list[Neighbour], int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [service_id])
+        distances = dict(cursor.fetchall())
+    seen = Service.objects.visible_to(user).filter(pk__in=distances).select_related("team").order_by("name")
+    found = [Neighbour(service, distances[service.pk]) for service in seen] if distances else []
+    return sorted(found, key=lambda one: one.distance), len(distances) - len(found)
 
 
 @transaction.atomic

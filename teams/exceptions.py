@@ -156,3 +156,9 @@ class SetUpAlready(OpenAlertError):
     code = "set_up_already"
     detail = "There is an administrator already."
     status = 404
+
+
+class ServiceInUse(OpenAlertError):
+    code = "in_use"
+    detail = "It has had incidents or rules lead to it: these are kept, and their service with them."
+    status = 409

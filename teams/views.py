@@ -34,7 +34,11 @@ USUAL_OVERRIDE = timedelta(hours=8)
 def service_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A service. What incidents, alerts and escalations know of it comes as fragments of theirs."""
     service = get_object_or_404(Service.objects.visible_to(request.user).select_related("team"), pk=pk)
-    context = {"service": service, "may_respond": can_respond(request.user, service.team)}
+    context = {
+        "service": service,
+        "may_respond": can_respond(request.user, service.team),
+        "may_manage": can_manage(request.user, service.team),
+    }
     return render(request, "teams/service.html", context)
 
 

@@ -27,3 +27,8 @@ class ReadField(serializers.JSONField):
     def place(self, field: str) -> Sequence[str]:
         """The way from here to the fault's field."""
         return field.split(".") if field else ()
+
+
+class PartOfRule(ReadField):
+    def place(self, field: str) -> Sequence[str]:
+        return field.split(".")[1:]  # the first is this one

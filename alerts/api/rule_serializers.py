@@ -1,5 +1,4 @@
 import copy
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +12,8 @@ from incidents.enums import Severity
 from openalert.rest.serializers import check
 from teams.api.serializers import ServiceRefSerializer
 
-from .places import ReadField
+from .places import PartOfRule
 from .rule_schema import ACTIONS_SCHEMA, CONDITIONS_SCHEMA
-
-
-class PartOfRule(ReadField):
-    def place(self, field: str) -> Sequence[str]:
-        return field.split(".")[1:]  # the first is this one
 
 
 @extend_schema_field(CONDITIONS_SCHEMA)

@@ -4,7 +4,7 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from alerts import integrations, maintenance, maintenance_series
+from alerts import integrations, maintenance, maintenance_labels, maintenance_series
 from alerts.enums import Source
 from alerts.fields import read_fields, stored_fields
 from alerts.formats import email
@@ -15,7 +15,7 @@ from teams.api.scoping import VisibleField
 from teams.api.serializers import EndsAfterStart, ServiceRefSerializer, TeamRefSerializer, UserRefSerializer
 from teams.models import Service, Team
 
-from .places import ReadField
+from .places import PartOfRule, ReadField
 from .rule_schema import FIELDS_SCHEMA
 
 MAX_GROUPING_LABELS = 20
@@ -171,8 +171,31 @@ class ChangeSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": maintenance_labels.MOST_CONDITIONS,
+        "items": {
+            "oneOf": [
+                {"$ref": "#/components/schemas/RuleEquals"},
+                {"$ref": "#/components/schemas/RuleMatches"},
+            ]
+        },
+    }
+)
+class LabelConditionsField(PartOfRule):
+    read = staticmethod(maintenance_labels.read)
+
+
+CONDITIONS_HELP = (
+    "On labels, like those of rules: it is about incidents of which all firing alerts meet all of them."
+)
+
+
 class MaintenanceWindowSerializer(EndsAfterStart, ModelSerializer):
-    """Without services it is about all of the team's."""
+    """Without services it is about all of the team's; with conditions, about the alerts that meet them."""
+
+    conditions = LabelConditionsField(required=False, help_text=CONDITIONS_HELP)
 
     team = VisibleField(queryset=Team.objects.all())
     services = serializers.ManyRelatedField(
@@ -183,8 +206,8 @@ class MaintenanceWindowSerializer(EndsAfterStart, ModelSerializer):
     class Meta:
         model = MaintenanceWindow
         fields = [
-            "id", "team", "title", "services", "starts_at", "ends_at", "series", "created_by", "created_at",
-            "updated_at",
+            "id", "team", "title", "services", "conditions", "mode", "starts_at", "ends_at", "series", "created_by",
+            "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = ["series"]
 
@@ -195,6 +218,7 @@ class MaintenanceWindowSerializer(EndsAfterStart, ModelSerializer):
 class MaintenanceSeriesSerializer(EndsAfterStart, ModelSerializer):
     """`starts_at` and `ends_at` are those of the first time; `time_zone` is whose clock it keeps to."""
 
+    conditions = LabelConditionsField(required=False, help_text=CONDITIONS_HELP)
     team = VisibleField(queryset=Team.objects.all())
     services = serializers.ManyRelatedField(
         child_relation=VisibleField(queryset=Service.objects.all()), required=False
@@ -205,7 +229,7 @@ class MaintenanceSeriesSerializer(EndsAfterStart, ModelSerializer):
     class Meta:
         model = MaintenanceSeries
         fields = [
-            "id", "team", "title", "services", "repeats", "time_zone", "starts_at", "ends_at", "until",
+            "id", "team", "title", "services", "conditions", "mode", "repeats", "time_zone", "starts_at", "ends_at", "until",
             "created_by", "created_at", "updated_at",
         ]  # fmt: skip
 
@@ -226,7 +250,7 @@ class MaintenanceSeriesChangeSerializer(MaintenanceSeriesSerializer):
 
     def update(self, instance: MaintenanceSeries, validated_data: dict[str, Any]) -> MaintenanceSeries:
         given = {"services": instance.services.all(), **validated_data}
-        for name in ("title", "repeats", "time_zone", "starts_at", "ends_at", "until"):
+        for name in ("title", "conditions", "mode", "repeats", "time_zone", "starts_at", "ends_at", "until"):
             given.setdefault(name, getattr(instance, name))
         return maintenance_series.change_series(instance.pk, **given)
 

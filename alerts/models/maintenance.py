@@ -5,14 +5,40 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 
-from alerts.enums import Repeats
+from alerts import maintenance_labels
+from alerts.enums import MaintenanceMode, Repeats
 from openalert.base import BaseModel
 from teams.models import Service, Team, TeamOwnedQuerySet, TimeZoneNameField
 
 
-class MaintenanceSeries(BaseModel):
+class Effect(models.Model):
+    """What maintenance is about beside its services, and what it does."""
+
+    mode = models.CharField(
+        max_length=16,
+        choices=MaintenanceMode,
+        default=MaintenanceMode.SUPPRESS,
+        db_default=MaintenanceMode.SUPPRESS,
+        help_text="What it does to paging.",
+    )
+    conditions = models.JSONField(
+        default=list,
+        db_default=Value([], output_field=models.JSONField()),
+        blank=True,
+        help_text="On labels, see alerts.maintenance_labels: it is about incidents of which all firing alerts meet all of them.",
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def conditions_in_words(self) -> list[str]:
+        return maintenance_labels.in_words(self.conditions)
+
+
+class MaintenanceSeries(Effect, BaseModel):
     """Work that comes again. Its windows are ordinary ones, made some weeks ahead. Written by alerts.maintenance_series."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="maintenance_series")
@@ -45,6 +71,7 @@ class MaintenanceSeries(BaseModel):
         constraints = [
             models.CheckConstraint(condition=Q(duration__gt=timedelta(0)), name="series_lasts"),
             models.CheckConstraint(condition=Q(repeats__in=Repeats.values), name="series_repeats_known"),
+            models.CheckConstraint(condition=Q(mode__in=MaintenanceMode.values), name="series_mode_known"),
         ]
 
     def __str__(self) -> str:
@@ -56,8 +83,8 @@ class MaintenanceSeries(BaseModel):
         return self.starts_at + self.duration
 
 
-class MaintenanceWindow(BaseModel):
-    """While it lasts, incidents of its services are opened, but nobody is paged. Written by alerts.maintenance."""
+class MaintenanceWindow(Effect, BaseModel):
+    """While it lasts, incidents of its services are opened, but nobody is paged, or with low urgency. Written by alerts.maintenance."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="maintenance_windows")
     title = models.CharField(max_length=200)
@@ -99,6 +126,9 @@ class MaintenanceWindow(BaseModel):
                 condition=Q(ends_at__gt=F("starts_at")), name="maintenance_ends_after_start"
             ),
             models.UniqueConstraint(fields=["series", "occurs_at"], name="maintenance_occurs_once"),
+            models.CheckConstraint(
+                condition=Q(mode__in=MaintenanceMode.values), name="maintenance_mode_known"
+            ),
         ]
         indexes = [
             models.Index(fields=["team", "ends_at"], name="maintenance_by_end"),
@@ -112,7 +142,7 @@ class MaintenanceWindow(BaseModel):
         return self.title
 
     def covers(self, service: Service, at: datetime) -> bool:
-        """Whether it is about the service at the instant; `services` should be loaded."""
+        """Whether it is about the service at the instant, as far as labels allow; `services` should be loaded."""
         if service.team_id != self.team_id or not self.starts_at <= at < self.ends_at:
             return False
         services = self.services.all()

@@ -6,8 +6,14 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts import maintenance
-from alerts.exceptions import NotTheTeamsServices, WindowEndsBeforeStart, WindowInThePast, WindowIsOver
+from alerts import maintenance, maintenance_labels
+from alerts.exceptions import (
+    InvalidRule,
+    NotTheTeamsServices,
+    WindowEndsBeforeStart,
+    WindowInThePast,
+    WindowIsOver,
+)
 from alerts.models import MaintenanceWindow
 from alerts.signals import maintenance_windows_changed
 from alerts.tests.factories import MaintenanceWindowFactory
@@ -159,7 +165,13 @@ def test_the_administrator_writes_windows_through_the_heart(client, cast):
     client.force_login(User.objects.create_superuser("root@example.org", "x", name="Root"))
 
     def given(starts_at, ends_at, **more):
-        fields = {"title": "Upgrade", "services": [cast.service.pk], **more}
+        fields = {
+            "title": "Upgrade",
+            "services": [cast.service.pk],
+            "mode": "suppress",
+            "conditions": "[]",
+            **more,
+        }
         for name, at in (("starts_at", starts_at), ("ends_at", ends_at)):
             fields |= {f"{name}_0": f"{at:%Y-%m-%d}", f"{name}_1": f"{at:%H:%M:%S}"}
         return fields
@@ -178,3 +190,43 @@ def test_the_administrator_writes_windows_through_the_heart(client, cast):
     assert client.post(delete, {"post": "yes"}).status_code == 302
     window.refresh_from_db()
     assert window.ends_at <= timezone.now()
+
+
+def test_windows_about_labels_are_written_and_their_faults_told_at_their_place(cast):
+    api = cast.api("responder")
+    conditions = [{"test": "equals", "field": "labels.cluster", "value": "eu-1"}]
+    window = api.post(PATH, body(cast, conditions=conditions, mode="low_urgency")).json()
+    assert (window["conditions"], window["mode"]) == (conditions, "low_urgency")
+    path = f"{PATH}/{window['id']}"
+    assert api.patch(path, {"title": "x"}).json()["conditions"] == conditions
+    assert api.patch(path, {"conditions": [], "mode": "suppress"}).json()["conditions"] == []
+    for wrong, field in (
+        ([{"test": "matches", "field": "labels.a", "pattern": "("}], "conditions.0.pattern"),
+        ([{"test": "equals", "field": "title", "value": "x"}], "conditions.0.field"),
+        ([{"test": "exists", "field": "labels.a"}], "conditions.0.test"),
+        ([conditions[0]] * 11, "conditions"),
+        ({"a": 1}, "conditions"),
+    ):
+        assert errors(api.post(PATH, body(cast, conditions=wrong))) == (400, [("invalid_rule", field)])
+    series = {"repeats": "daily", "time_zone": "UTC", "conditions": conditions, "mode": "low_urgency"}
+    made = api.post("/api/v1/maintenance-series", body(cast, **series)).json()
+    windows = MaintenanceWindow.objects.filter(series=made["id"])
+    assert {(w.mode, w.conditions_in_words[0]) for w in windows} == {("low_urgency", "cluster = eu-1")}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("cluster=eu-1", "cluster = eu-1"),
+        (" labels.host ~ ^db-[0-9]+$ ", "host ~ ^db-[0-9]+$"),
+        ("query = a=b ~ c", "query = a=b ~ c"),
+    ],
+)
+def test_conditions_are_read_as_people_write_them(line, words):
+    assert maintenance_labels.in_words(maintenance_labels.parse(f"\n{line}\n")) == [words]
+
+
+@pytest.mark.parametrize("line", ["cluster", "= x", "a ~ (", "a =", "x" * 300 + " = 1"])
+def test_conditions_that_cannot_be_read_are_refused(line):
+    with pytest.raises(InvalidRule):
+        maintenance_labels.parse(line)

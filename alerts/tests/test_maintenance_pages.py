@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
+from alerts.maintenance_calendar import weeks_of
 from alerts.models import MaintenanceSeries, MaintenanceWindow
 from alerts.tests.factories import MaintenanceWindowFactory
 from openalert.tests.pages import Pages
@@ -39,6 +40,7 @@ def form(pages, who="responder", **given):
         "team": pages.cast.team.pk,
         "starts_at": local(pages, who, begins),
         "ends_at": local(pages, who, begins + timedelta(hours=2)),
+        "mode": "suppress",
         "repeats": "",
         **given,
     }
@@ -113,6 +115,28 @@ def test_what_is_wrong_is_said_at_its_field(pages):
     assert not MaintenanceWindow.objects.exists()
 
 
+def test_a_window_about_labels_is_planned_changed_and_told(pages):
+    client = pages.client("responder")
+    begins = local(pages, "responder", pages.clock.now)
+    wrong = form(pages, starts_at=begins, conditions="host ~ (")
+    response = client.post(reverse("maintenance-new"), wrong)
+    assert (response.status_code, "not a pattern of RE2" in response.text) == (422, True)
+    client.post(
+        reverse("maintenance-new"),
+        form(pages, starts_at=begins, conditions="cluster = eu-1\r\nhost ~ ^db-", mode="low_urgency"),
+    )
+    window = MaintenanceWindow.objects.get()
+    assert window.conditions_in_words == ["cluster = eu-1", "host ~ ^db-"]
+    text = pages.text("observer", reverse("maintenance-now"))
+    assert "People are paged with low urgency for all services where <code>cluster = eu-1</code> and" in text
+    path = reverse("maintenance-window", args=[window.pk])
+    assert "cluster = eu-1\nhost ~ ^db-</textarea>" in client.get(path).text
+    given = form(pages, starts_at=begins, conditions="", mode="suppress")
+    assert client.post(path, given).status_code == 302
+    window.refresh_from_db()
+    assert (window.conditions, window.mode) == ([], "suppress")
+
+
 def test_it_is_extended_and_ended(pages, window):
     client = pages.client("responder")
     client.post(reverse("maintenance-extend", args=[window.pk]), {"span": "00:30:00"})
@@ -147,3 +171,27 @@ def test_a_list_takes_as_many_queries_however_long_it_is(pages):
         MaintenanceWindowFactory(team=pages.cast.team, starts_at=starts_at, services=[pages.service])
     many = pages.count_queries("manager", reverse("maintenance"))
     assert many <= few + 3  # the services of each of the lists, which had none
+
+
+def test_a_month_shows_each_day_of_a_window_on_the_clock_of_whoever_looks(pages):
+    begins = pages.clock.now.replace(month=3, day=8, hour=20, minute=0)
+    cast = pages.cast
+    MaintenanceWindowFactory(
+        team=cast.team, title="Long", starts_at=begins, ends_at=begins + timedelta(hours=28)
+    )
+    MaintenanceWindowFactory(team=cast.other_team, title="Secret", starts_at=begins)
+    path = reverse("maintenance-calendar")
+    assert pages.statuses("get", path) == pages.answers(200, 200, 200, 200)
+    zones = {"UTC": {8, 9}, "Asia/Tokyo": {9, 10}}
+    for zone, days in zones.items():
+        cast.observer.time_zone = zone
+        weeks = weeks_of(begins.date().replace(day=1), user=cast.observer)
+        shown = [day for week in weeks for day in week if day.parts]
+        assert {day.day.day for day in shown if day.is_of_month} == days
+        assert [(day.parts[0].begins, day.parts[0].ends) for day in shown] == [(True, False), (False, True)]
+    assert weeks[0][0].day.weekday() == 0
+    text = pages.text("observer", f"{path}?month={begins:%Y-%m}")
+    assert "Long" in text and "Secret" not in text
+    assert "No maintenance falls into this month" in pages.text("observer", f"{path}?month=2031-01")
+    for odd in ("x", "0001-01", "9999-12", "2026-13", "2026-03-01"):
+        assert f"<h1>{pages.clock.now:%B %Y}</h1>" in pages.text("observer", f"{path}?month={odd}")

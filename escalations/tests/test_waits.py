@@ -8,15 +8,20 @@ from alerts import maintenance
 from escalations import engine, team_settings
 from escalations.enums import WaitReason
 from escalations.models import EscalationRun, PagingSettings
+from escalations.waits import Waits
 from incidents import lifecycle, timeline
-from incidents.enums import Kind, Severity
+from incidents.enums import Kind, Severity, Urgency
+from incidents.models import Incident
+from incidents.tests.factories import IncidentFactory
 from incidents.timeline import SYSTEM
+from notifications.models import Notification, NotificationRule
+from notifications.tests.factories import ContactMethodFactory, NotificationRuleFactory
 from teams.tests.factories import ServiceFactory
 
 WEEK = {day: {"from": "09:00", "until": "17:00"} for day in ("mon", "tue", "wed", "thu", "fri")}
 
 
-def window(pager, *, begins=0, minutes=60, services=(), title="Database upgrade"):
+def window(pager, *, begins=0, minutes=60, services=(), title="Database upgrade", **given):
     starts_at = pager.clock.now + timedelta(minutes=begins)
     return maintenance.add_window(
         team=pager.team,
@@ -25,6 +30,7 @@ def window(pager, *, begins=0, minutes=60, services=(), title="Database upgrade"
         ends_at=starts_at + timedelta(minutes=minutes),
         services=services,
         by=None,
+        **given,
     )
 
 
@@ -262,3 +268,97 @@ def test_waiting_looks_the_same_in_what_is_upcoming(pager):
         (end + timedelta(minutes=5), ["bo"]),
     ]
     assert EscalationRun.objects.get().step == 0
+
+
+EU = [
+    {"test": "equals", "field": "labels.cluster", "value": "eu-1"},
+    {"test": "matches", "field": "labels.host", "pattern": "^db-"},
+]
+
+
+def test_a_window_about_labels_keeps_quiet_what_has_all_of_them(pager):
+    pager.policy(["ana"])
+    pager.integration.grouping = "none"
+    window(pager, conditions=EU)
+    quiet = pager.fire("1", labels={"cluster": "eu-1", "host": "db-7"})
+    half = pager.fire("2", labels={"cluster": "eu-1", "host": "web-1"})
+    none = pager.fire("3")
+    assert [pager.paged(incident) for incident in (quiet, half, none)] == [[], ["ana"], ["ana"]]
+    pager.wait(minutes=59, seconds=59)
+    assert pager.paged(quiet) == []
+    assert len(told(pager, quiet)) == 1  # however often it was looked at
+    pager.wait(seconds=1)
+    assert pager.paged(quiet) == ["ana"]
+
+
+def test_what_fires_beside_the_labels_of_a_window_pages_soon(pager):
+    pager.policy(["ana"])
+    pager.integration.grouping = "all"
+    window(pager, conditions=EU)
+    incident = pager.fire("1", labels={"cluster": "eu-1", "host": "db-7"})
+    assert pager.fire("2", labels={"cluster": "us-1"}) == incident
+    pager.wait(seconds=9)
+    assert pager.paged(incident) == []
+    pager.wait(seconds=1)
+    assert pager.paged(incident) == ["ana"]
+
+
+def test_an_incident_that_no_alert_opened_is_in_no_window_about_labels(pager):
+    pager.policy(["ana"])
+    window(pager, conditions=EU)
+    incident = IncidentFactory.build(service=pager.service)
+    lifecycle.open_incidents([incident], actor=SYSTEM)
+    pager.work()
+    assert pager.paged(incident) == ["ana"]
+
+
+def test_labels_are_read_in_one_query_and_only_for_a_window_about_them(pager, django_assert_num_queries):
+    pager.policy(["ana"])
+    pager.integration.grouping = "none"
+    incidents = [pager.fire(str(n), labels={"cluster": "eu-1", "host": f"db-{n}"}) for n in range(3)]
+    incidents = list(
+        Incident.objects.filter(pk__in=[i.pk for i in incidents]).select_related("service__team")
+    )
+    window(pager, services=[ServiceFactory(team=pager.team)])
+    with django_assert_num_queries(3):  # the team's hours, windows and their services
+        Waits(incidents, at=pager.clock.now)
+    window(pager, conditions=EU)
+    for some in (incidents[:1], incidents):
+        with django_assert_num_queries(4):
+            waits = Waits(some, at=pager.clock.now)
+        assert all(waits.of(incident, at=pager.clock.now) for incident in some)
+
+
+def test_low_urgency_pages_by_the_rules_for_it_and_says_so(pager):
+    pager.policy(["ana"], ["bo"])
+    ana = pager.person("ana")
+    loud, quiet = (ContactMethodFactory(user=ana) for _ in range(2))
+    NotificationRule.objects.filter(user=ana).delete()
+    NotificationRuleFactory(user=ana, contact_method=loud, urgency=Urgency.HIGH)
+    NotificationRuleFactory(user=ana, contact_method=quiet, urgency=Urgency.LOW)
+    window(pager, minutes=4, mode="low_urgency")
+    incident = pager.fire()
+    page = Notification.objects.get(incident=incident)
+    assert (page.contact_method, page.priority) == (quiet, Severity.MEDIUM.rank)
+    [entry] = incident.timeline.filter(kind=Kind.STEP_REACHED)
+    assert timeline.sentence(entry) == (
+        "Step 1: paging ana, with low urgency: in maintenance (Database upgrade)"
+    )
+    pager.wait(minutes=5)
+    assert pager.paged(incident) == ["ana", "bo"]
+    assert Notification.objects.filter(incident=incident).latest("created_at").priority == 0
+
+
+def test_low_urgency_waits_for_the_working_hours_but_not_beyond_the_window(pager):
+    pager.policy(["ana"])
+    team_settings.write(PagingSettings(team=pager.team, low_urgency_waits=True, working_hours=WEEK))
+    pager.clock.advance(hours=6)  # Monday, 18:00
+    shown = window(pager, minutes=120, mode="low_urgency")
+    incident = pager.fire()
+    run = incident.escalation_runs.get()
+    assert (pager.paged(incident), run.due_at) == ([], shown.ends_at)
+    assert told(pager, incident) == [
+        "In maintenance (Database upgrade, low urgency): nobody is paged until 2 Mar 20:00 UTC"
+    ]
+    pager.wait(hours=2)
+    assert pager.paged(incident) == ["ana"]

@@ -27,6 +27,7 @@ from teams.models import (
     User,
 )
 from teams.queries import people_visible_to, with_rotation
+from teams.services import remove_service
 
 from . import filters, serializers
 from .duty_serializers import FindingSerializer, SavedScheduleSerializer
@@ -94,6 +95,9 @@ class ServiceViewSet(TeamOwnedViewSet):
     serializer_class = serializers.ServiceSerializer
     filterset_class = filters.ServiceFilter
     search_fields = ["name"]
+
+    def perform_destroy(self, service: Service) -> None:
+        remove_service(service_id=service.pk, by=self.request.user)
 
 
 class ServiceDependencyViewSet(TeamOwnedViewSet):

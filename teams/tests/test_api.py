@@ -1,6 +1,7 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from openalert.ids import uuid7
 from teams.enums import Role
@@ -471,3 +472,19 @@ def test_overrides_are_found_by_time(cast):
     query = "ends_after=2026-03-02T00:00:00Z&starts_before=2026-03-03T00:00:00Z"
     results = cast.api("observer").get(f"/api/v1/schedule-overrides?{query}").json()["results"]
     assert [override["starts_at"] for override in results] == ["2026-03-02T00:00:00Z"]
+
+
+def test_a_service_is_not_removed_from_under_its_maintenance(cast):
+    """A window without the last of its services would be about all of the team's."""
+    service = ServiceFactory(team=cast.team)
+    window = service.maintenance_windows.create(
+        team=cast.team,
+        title="Upgrade",
+        starts_at=timezone.now(),
+        ends_at=timezone.now() + timedelta(hours=1),
+    )
+    path = f"/api/v1/services/{service.pk}"
+    response = cast.api("manager").delete(path)
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (409, "in_use")
+    window.delete()
+    assert cast.api("manager").delete(path).status_code == 204
