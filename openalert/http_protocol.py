@@ -22,6 +22,9 @@ from openalert import draining
 
 # Who sends these wants more than the short way knows of.
 UNUSUAL = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
+# When the process ends, a request may be on its way on a connection that rests. It is waited for so long, and answered
+# with `Connection: close`; closed at once, its sender would not know whether it was taken.
+RESTING_SECONDS = 2.0
 Line = tuple[bytes, bytes]
 
 
@@ -91,6 +94,7 @@ class Protocol(HttpToolsProtocol):
     _length = b""
     _lines: Lines | None = None  # of the last request that could have been a plain one
     _rests_since: float | None = None
+    _is_ending = False
 
     def on_message_begin(self) -> None:
         # The scope is made only for those that go by ASGI.
@@ -108,13 +112,17 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._is_plain():
             assert self._lines is not None
-            keep_alive = self.parser.should_keep_alive() and not draining.is_draining
-            self.cycle = ShortCycle(self, self._lines, self._length, keep_alive)
+            keeps = self.parser.should_keep_alive() and not self._is_last()
+            self.cycle = ShortCycle(self, self._lines, self._length, keeps)
             return
         self._make_scope(self.url, self.headers, self._length)
         super().on_headers_complete()
-        if draining.is_draining and self.cycle is not None:
+        if self._is_last() and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def _is_last(self) -> bool:
+        """Whether the connection is to be closed with the next answer."""
+        return self._is_ending or draining.is_draining
 
     def _is_plain(self) -> bool:
         """Whether it is for intake, with nothing unusual about it, and no other is under way on the connection."""
@@ -157,6 +165,9 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
+        if self._is_ending:
+            self.transport.close()  # the client comes back, to another process
+            return
         super().handle_websocket_upgrade()
         self.parser = None  # it points back here, and both would stay until the collector comes
 
@@ -221,6 +232,18 @@ class Protocol(HttpToolsProtocol):
             self._look_after(left)
         else:
             super().timeout_keep_alive_handler()
+
+    def shutdown(self) -> None:
+        """The process is about to end: the next answer is the connection's last."""
+        self._is_ending = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(RESTING_SECONDS, self._close_if_it_rests)
+        else:
+            self.cycle.keep_alive = False
+
+    def _close_if_it_rests(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -3,9 +3,11 @@
 import http.client
 import json
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
+from socket import create_connection
 
 import psycopg
 import pytest
@@ -14,7 +16,11 @@ from websockets.sync.client import connect
 
 from alerts.models import Alert
 from alerts.tests.factories import IntegrationFactory
-from openalert.tests.stack import Stack, eventually
+from incidents.tests.factories import IncidentFactory
+from openalert.embedded.binaries import find_binaries
+from openalert.tests.live_client import LiveClient
+from openalert.tests.stack import Stack, eventually, free_port
+from teams.tests.factories import TeamFactory, UserFactory
 
 
 @pytest.fixture
@@ -102,6 +108,36 @@ def test_stop_under_load_loses_nothing_and_refuses_nothing(stack):
 
 
 @pytest.mark.timeout(120)
+def test_request_on_its_way_when_the_process_stops_is_answered(stack):
+    key = IntegrationFactory().key
+    headers = {"Authorization": f"Bearer {key}"}
+    intake, pages = (http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30) for _ in range(2))
+    for name in ("before", "after"):
+        intake.request("POST", "/api/v1/alerts", json.dumps({"external_id": name, "title": name}), headers)
+        taken = intake.getresponse()
+        pages.request("GET", "/healthz")
+        seen = pages.getresponse()
+        assert (taken.status, bool(taken.read()), seen.status, bool(seen.read())) == (202, True, 200, True)
+        is_last = name == "after"
+        assert [answer.getheader("connection") for answer in (taken, seen)] == [
+            "close" if is_last else None
+        ] * 2
+        if not is_last:
+            stack.web.send(signal.SIGTERM)
+            eventually(lambda: refuses(stack.port), within=20)
+    eventually(lambda: not stack.web.is_running, within=20)
+    assert set(Alert.objects.values_list("dedup_key", flat=True)) == {"before", "after"}
+
+
+def refuses(port):
+    try:
+        create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.timeout(120)
 def test_web_sockets_are_told_to_come_back(stack):
     address = stack.url.replace("http", "ws") + "/ws/live/"
     with connect(
@@ -113,3 +149,33 @@ def test_web_sockets_are_told_to_come_back(stack):
             socket.recv(timeout=20)
     assert closed.value.rcvd.code == 1012
     eventually(lambda: not stack.web.is_running, within=20)
+
+
+@pytest.fixture
+def own_valkey(tmp_path):
+    """A Valkey that the test may stop; its address and its process."""
+    port = free_port()
+    command = [str(find_binaries(None).valkey), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        yield f"redis://127.0.0.1:{port}/0", process
+        process.kill()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("happens", [signal.SIGKILL, signal.SIGSTOP], ids=["gone", "frozen"])
+def test_process_with_people_in_rooms_ends_whatever_redis_does(transactional_db, own_valkey, happens):
+    ana = UserFactory()
+    incident = IncidentFactory(service__team=TeamFactory(responders=[ana]))
+    stack = Stack()
+    stack.environment["REDIS_URL"], valkey = own_valkey
+    try:
+        web = stack.start_web()
+        clients = [LiveClient(ana, stack.port, f"incident:{incident.pk}") for _ in range(3)]
+        valkey.send_signal(happens)
+        web.send(signal.SIGTERM)
+        eventually(lambda: not web.is_running, within=20)
+        for client in clients:
+            client.thread.join(10)
+        assert [client.closed_with for client in clients] == [1012] * 3
+    finally:
+        stack.stop()
