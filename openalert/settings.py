@@ -267,6 +267,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(hours=1),
         "options": {"expires": 3600},
     },
+    "pages of months that are over": {
+        "task": "notifications.tasks.count_pages",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
     "old timelines": {
         "task": "incidents.tasks.remove_old_entries",
         "schedule": timedelta(hours=6),
