@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 DRILL_ARGS ?= --runs 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit-dependencies drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages bench-api rolling clean-data
+.PHONY: help run test lint audit-dependencies drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages bench-reports bench-api rolling clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000; DEMO=0: empty)"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
 	@echo "make bench-live     live rooms beside Socket.IO: 1,000 clients, 200 events a second (BENCH_ARGS=--servers)"
 	@echo "make bench-pages    reports and pages of incidents on a lot of data (fill it first: manage.py seed_big)"
+	@echo "make bench-reports  every report over a week, a month, a quarter and a year on a lot of data, 200 ms at most"
 	@echo "make bench-api      the main calls of the REST API"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
@@ -75,6 +76,9 @@ bench-live: $(STAMP)
 
 bench-pages: $(STAMP)
 	$(VENV)/bin/python bench/pages.py $(BENCH_ARGS)
+
+bench-reports: $(STAMP)
+	$(VENV)/bin/python bench/reports.py $(BENCH_ARGS)
 
 bench-api: $(STAMP)
 	$(VENV)/bin/python bench/api.py $(BENCH_ARGS)

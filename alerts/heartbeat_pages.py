@@ -17,11 +17,13 @@ from openalert.exceptions import OpenAlertError, PermissionMissing
 from teams.access import can_manage, require_manage, teams_to_manage
 from teams.models import Service
 
-from . import heartbeats
+from . import heartbeat_mail, heartbeats, mail_intake
+from .enums import PingKind
 from .heartbeat_forms import HeartbeatForm, NewHeartbeatForm
 from .models import Heartbeat
 
 PINGS_SHOWN = 30
+NAME_TAKEN = "Another heartbeat of the service has this name."
 CURL = "curl -fsS -m 10 --retry 5"
 CRON = '30 2 * * * m=$(/usr/local/bin/backup 2>&1); {curl} --data-raw "$m" {address}/$?'
 SYSTEMD = """ExecStartPre=-{curl} {address}/start
@@ -75,6 +77,16 @@ def heartbeat_page(request: HttpRequest, pk: UUID) -> HttpResponse:
             "tone": tone,
             "pings": heartbeat.pings.all()[:PINGS_SHOWN],
             "address": address,
+            "mail_address": mail_intake.address_of(heartbeat_mail.mailbox_of(heartbeat)),
+            "mail_words": [
+                (kind.label, words)
+                for kind, words in (
+                    (PingKind.FAIL, heartbeat.fail_words),
+                    (PingKind.SUCCESS, heartbeat.success_words),
+                    (PingKind.START, heartbeat.start_words),
+                )
+                if words
+            ],
             "for_cron": CRON.format(curl=CURL, address=address),
             "for_systemd": SYSTEMD.format(curl=CURL, address=address),
             "may_manage": can_manage(request.user, heartbeat.integration.service.team),
@@ -95,7 +107,7 @@ def new(request: HttpRequest) -> HttpResponse:
         try:
             made = heartbeats.add(form.instance, service=form.cleaned_data["service"])
         except ValidationError:
-            form.add_error("name", "Another heartbeat of the service has this name.")
+            form.add_error("name", NAME_TAKEN)
         else:
             return redirect("heartbeat", made.pk)
     return _form(request, form, title="New heartbeat", submit="Add it", back=to)
@@ -112,8 +124,12 @@ def change(request: HttpRequest, pk: UUID) -> HttpResponse:
         return refused(request, failure, to=to)
     form = HeartbeatForm(request.POST or None, instance=heartbeat)
     if form.is_valid():
-        heartbeats.configure(form.instance)
-        return redirect(to)
+        try:
+            heartbeats.configure(form.instance)
+        except ValidationError:
+            form.add_error("name", NAME_TAKEN)
+        else:
+            return redirect(to)
     return _form(request, form, title=heartbeat.name, submit="Save", back=to)
 
 

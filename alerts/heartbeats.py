@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -36,13 +37,18 @@ def ping(
     exit_status: int | None = None,
     body: str = "",
     address: str | None = None,
+    sender: str = "",
+    message_id: str = "",
 ) -> Heartbeat:
     """What a program says. Success resolves its alert, and the next ping is due after that; a failure fires at once.
 
     A start only begins to measure, and has to be followed within the grace, if there is one. Any exit status but 0 is
-    a failure. Raises Heartbeat.DoesNotExist.
+    a failure. `sender` and `message_id` are a mail's: one that comes again, as its sender did not get our answer, says
+    nothing new. Raises Heartbeat.DoesNotExist.
     """
     heartbeat = _lock(heartbeat_id)
+    if message_id and heartbeat.pings.filter(message_id=message_id).exists():
+        return heartbeat
     now = timezone.now()
     if exit_status:
         kind = PingKind.FAIL
@@ -60,7 +66,17 @@ def ping(
             heartbeat.due_at, heartbeat.expired_at = None, heartbeat.expired_at or now
             _say([heartbeat], EventStatus.FIRING, _failure(exit_status))
     heartbeat.save()
-    _keep(heartbeat, now, kind, exit_status, took, body, address)
+    _keep(
+        heartbeat,
+        at=now,
+        kind=kind,
+        exit_status=exit_status,
+        took=took,
+        body=body[:MAX_PING_BODY],
+        address=address,
+        sender=sender,
+        message_id=message_id,
+    )
     return heartbeat
 
 
@@ -68,18 +84,8 @@ def _failure(exit_status: int | None) -> str:
     return f"ended with exit status {exit_status}" if exit_status else "failed"
 
 
-def _keep(
-    heartbeat: Heartbeat,
-    now: datetime,
-    kind: PingKind,
-    exit_status: int | None,
-    took: timedelta | None,
-    body: str,
-    address: str | None,
-) -> None:
-    heartbeat.pings.create(
-        at=now, kind=kind, exit_status=exit_status, took=took, body=body[:MAX_PING_BODY], address=address
-    )
+def _keep(heartbeat: Heartbeat, **ping: Any) -> None:
+    heartbeat.pings.create(**ping)
     newest = heartbeat.pings.order_by("-pk").values_list("pk", flat=True)
     if edge := newest[PINGS_KEPT : PINGS_KEPT + 1]:
         heartbeat.pings.filter(pk__lte=edge[0]).delete()
@@ -101,23 +107,33 @@ def add(heartbeat: Heartbeat, *, service: Service) -> Heartbeat:
         )
         integrations.create_integration(integration)
     heartbeat.integration = integration
-    heartbeat.validate_constraints()
     return configure(heartbeat)
 
 
 @transaction.atomic
 def configure(heartbeat: Heartbeat) -> Heartbeat:
-    """Save a heartbeat whose settings are new or changed, validated before.
+    """Save a heartbeat whose settings are new or changed, validated before but for what others have.
 
-    One that is switched off is not watched, and its alert is resolved. One that has pinged gets a whole interval.
+    Raises ValidationError when another of the service has the name. One that is switched off is not watched, and its alert is resolved. One that has pinged gets a whole interval.
     """
     if not heartbeat._state.adding:
         there = _lock(heartbeat.pk)
-        for name in ("last_ping_at", "expired_at", "started_at", "took", "ping_key"):
+        for name in ("last_ping_at", "due_at", "expired_at", "started_at", "took", "ping_key"):
             setattr(heartbeat, name, getattr(there, name))
     if not heartbeat.expired_at or not heartbeat.is_enabled:
         _watch(heartbeat)
+    heartbeat.validate_constraints()
     heartbeat.save()
+    return heartbeat
+
+
+@transaction.atomic
+def switch(heartbeat_id: UUID, *, on: bool) -> Heartbeat:
+    """Pause it, or watch it again. Repeating it changes nothing. Raises Heartbeat.DoesNotExist."""
+    heartbeat = _lock(heartbeat_id)
+    if heartbeat.is_enabled != on:
+        heartbeat.is_enabled = on
+        configure(heartbeat)
     return heartbeat
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from incidents.enums import SEVERITIES
 from openalert import sql
 from openalert.ids import uuid7_floor
+from openalert.months import month_of, months_within, next_month, rest_of, start_of
 
 from .models import Alert, CountedMonth
 
@@ -89,10 +90,10 @@ def noise(
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(ROOM)
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
-        months = _months_within(start, end)
+        months = months_within(start, end)
         counted = {row.month: row.left for row in CountedMonth.objects.filter(month__in=months)}
         parts = []
-        for n, (since, until) in enumerate(_rest(start, end, sorted(counted))):
+        for n, (since, until) in enumerate(rest_of(start, end, sorted(counted))):
             parts.append(ROWS.format(which=SPAN.format(n=n)))
             given |= {f"{name}_{n}": value for name, value in _bounds(since, until).items()}
         if counted:
@@ -116,11 +117,11 @@ def count_months(*, keep_days: int = 0, now: datetime | None = None) -> int:
     oldest = Alert.objects.order_by("pk").values_list("first_fired_at", flat=True).first()
     if oldest is None:
         return 0
-    since = _month_of(oldest - SLACK)
+    since = month_of(oldest - SLACK)
     if keep_days:
         # A day less, so that a month is not counted only to be forgotten at once.
         since = max(since, now - timedelta(days=keep_days - 1))
-    months = _months_within(since, now - 2 * SLACK)
+    months = months_within(since, now - 2 * SLACK)
     done = set(CountedMonth.objects.filter(month__in=months).values_list("month", flat=True))
     return sum(_count(month) for month in months if month not in done)
 
@@ -132,13 +133,13 @@ def _count(month: date) -> int:
         return 0  # another worker was faster
     with connection.cursor() as cursor:
         cursor.execute(ROOM)
-        cursor.execute(COUNT, {"month": month, **_bounds(_start(month), _start(_next(month)))})
+        cursor.execute(COUNT, {"month": month, **_bounds(start_of(month), start_of(next_month(month)))})
     return 1
 
 
 def forget_months(instants: Iterable[datetime]) -> None:
     """Alerts that first fired then change: their months are to be counted anew. Locks until the transaction ends."""
-    months = {_month_of(at).date() for at in instants} - {_month_of(timezone.now()).date()}
+    months = {month_of(at).date() for at in instants} - {month_of(timezone.now()).date()}
     if months:
         sql.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         CountedMonth.objects.filter(month__in=months).delete()
@@ -168,38 +169,3 @@ def _bounds(start: datetime, end: datetime) -> dict[str, Any]:
         "start": start,
         "end": end,
     }
-
-
-def _month_of(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def _start(month: date) -> datetime:
-    return datetime(month.year, month.month, 1, tzinfo=UTC)
-
-
-def _next(month: date) -> date:
-    return (month + timedelta(days=32)).replace(day=1)
-
-
-def _months_within(start: datetime, end: datetime) -> list[date]:
-    """The calendar months that lie wholly in the span."""
-    first = _month_of(start)
-    month = first.date() if first == start else _next(first.date())
-    found = []
-    while _start(_next(month)) <= end:
-        found.append(month)
-        month = _next(month)
-    return found
-
-
-def _rest(start: datetime, end: datetime, months: Sequence[date]) -> list[tuple[datetime, datetime]]:
-    """What of the span lies in none of the months, which are in order."""
-    found, at = [], start
-    for month in months:
-        if at < _start(month):
-            found.append((at, _start(month)))
-        at = _start(_next(month))
-    if at < end:
-        found.append((at, end))
-    return found

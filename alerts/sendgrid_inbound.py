@@ -1,6 +1,6 @@
 """SendGrid's Inbound Parse: mail that SendGrid took for us, by HTTP (Twilio: Inbound Email Parse Webhook).
 
-POST /integrations-inbound/sendgrid/<key>/   for one integration
+POST /integrations-inbound/sendgrid/<key>/   for one integration, or one heartbeat (ping-<ping key>)
 POST /integrations-inbound/sendgrid/         for those that the mail is addressed to, as <key>@<mail domain>
 
 SendGrid sends again for three days what it gets a 5xx for, and drops what it gets a 4xx for.
@@ -29,11 +29,10 @@ from django.views.decorators.http import require_POST
 from openalert.answers import failure_as_json
 from openalert.exceptions import OpenAlertError
 
-from .enums import Source
 from .exceptions import BadSignature, MalformedPayload, UnknownKey
 from .formats import mime
-from .keys import IntegrationChanged, authenticate
-from .mail_intake import key_of, take_mail
+from .keys import IntegrationChanged
+from .mail_intake import key_of, recipient, secret_of, take_mail
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +58,10 @@ class Unavailable(OpenAlertError):
 @csrf_exempt
 @require_POST
 def inbound(request: HttpRequest, key: str = "") -> HttpResponse:
-    """Answers 202 once the mail's alerts are stored, for all of its recipients."""
+    """Answers 202 once the mail's alerts and pings are stored, for all of its recipients."""
     try:
         if key:
-            authenticate(key, Source.EMAIL)  # before a stranger's mail is read
+            recipient(key)  # before a stranger's mail is read
         body = request.read(MAX_BODY_BYTES + 1)
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge
@@ -70,14 +69,14 @@ def inbound(request: HttpRequest, key: str = "") -> HttpResponse:
         fields, names = form_of(body, content_type)
         keys = [key] if key else recipients(fields)
         for one in keys:
-            check_signature(authenticate(one, Source.EMAIL).secret, request.headers, body)
-        results = take_mail(keys, mail_of(fields, names), body=body, content_type=content_type)
+            check_signature(secret_of(recipient(one)), request.headers, body)
+        taken = take_mail(keys, mail_of(fields, names), body=body, content_type=content_type)
     except (IntegrationChanged, DatabaseError) as failure:
         logger.error("mail: SendGrid's was not stored: %s", failure)
         return failure_as_json(request, Unavailable())
     except OpenAlertError as failure:
         return failure_as_json(request, failure)
-    told = {"accepted": len(results), "alerts": msgspec.to_builtins(results)}
+    told = {"accepted": taken.count, "alerts": msgspec.to_builtins(taken.alerts)}
     return JsonResponse(told, status=HTTPStatus.ACCEPTED)
 
 
@@ -112,7 +111,7 @@ def recipients(fields: Mapping[str, bytes]) -> list[str]:
     addresses = [address for address in to if isinstance(address, str)] if isinstance(to, list) else []
     keys = [key for address in addresses if (key := key_of(address))]
     if not keys:
-        raise UnknownKey("The mail is addressed to no integration.")
+        raise UnknownKey("The mail is addressed to no integration and no heartbeat.")
     return keys
 
 

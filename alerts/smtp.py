@@ -1,7 +1,7 @@
-"""The mail listener: an SMTP server (RFC 5321) that takes mail for integrations and passes none on.
+"""The mail listener: an SMTP server (RFC 5321) that takes mail for integrations and heartbeats and passes none on.
 
-A recipient is refused for good when no integration has its key, and for now when the database is away. A mail is
-answered 250 once its alerts are stored for all of its recipients; until then the sender keeps it, and sends it
+A recipient is refused for good when none of them has its key, and for now when the database is away. A mail is
+answered 250 once its alerts and pings are stored for all of its recipients; until then the sender keeps it, and sends it
 again. So a listener that is killed loses nothing.
 """
 
@@ -22,8 +22,8 @@ from openalert.exceptions import OpenAlertError
 from .enums import Source
 from .exceptions import IntegrationDisabled
 from .formats import FORMATS
-from .keys import IntegrationChanged, authenticate
-from .mail_intake import key_of, take_mail
+from .keys import IntegrationChanged
+from .mail_intake import key_of, recipient, secret_of, take_mail
 
 logger = logging.getLogger(__name__)
 # The library's lines of lower levels hold the commands, and so integration keys.
@@ -42,7 +42,7 @@ THREADS = 4
 # Of ours when we are told to end: shorter than what supervisors allow.
 GRACE_SECONDS = 8
 
-UNKNOWN = "550 5.1.1 No integration has this address"
+UNKNOWN = "550 5.1.1 No integration and no heartbeat has this address"
 SWITCHED_OFF = "550 5.2.1 This integration is switched off"
 SIGNED_ONLY = "550 5.7.1 This integration takes signed mail from SendGrid only"
 TOO_MANY = "452 4.5.3 Too many recipients: send the mail to the others separately"
@@ -111,24 +111,24 @@ def _with_connection(function: Callable[..., T], args: tuple[Any, ...]) -> T:
 def _check(key: str) -> str:
     """Why a recipient is refused; "" when it is not."""
     try:
-        integration = authenticate(key, Source.EMAIL)
+        found = recipient(key)
     except IntegrationDisabled:
         return SWITCHED_OFF
     except OpenAlertError:
         return UNKNOWN
-    return SIGNED_ONLY if integration.secret else ""
+    return SIGNED_ONLY if secret_of(found) else ""
 
 
 def _store(keys: list[str], content: bytes) -> str:
     try:
         mail = FORMATS[Source.EMAIL].decode(content, {})
-        results = take_mail(keys, mail, body=content, content_type="message/rfc822")
+        taken = take_mail(keys, mail, body=content, content_type="message/rfc822")
     except (OpenAlertError, IntegrationChanged):
         return CHANGED  # the next RCPT says how
     except DataError as failure:
         logger.error("mail: the database cannot hold a mail: %s", failure)
         return UNFIT
-    if not results:
+    if not taken.count:
         logger.info("mail: an automatic reply was left out")
         return "250 2.0.0 Taken; automatic replies are not stored"
     return "250 2.0.0 Stored"

@@ -1,7 +1,6 @@
 """What the notifications app tells in reports: who was paged how often and when, and what could not be delivered."""
 
 from collections import Counter
-from datetime import timedelta
 from typing import Any
 
 from django.db import connection
@@ -13,35 +12,11 @@ from incidents.reports.nights import BEGINS, ENDS, WORDS
 from incidents.reports.scope import Scope
 from teams.models import User
 
+from . import counted_pages
 from .enums import Channel
 
-# A rule may hold a page back for so long after its row was written.
-LONGEST_DELAY = timedelta(days=1)
 MOST_ERRORS = 50
 
-# A step pages a person once, by however many methods: the first message of it is what counts.
-PAGES = """
-WITH messages AS MATERIALIZED (
-    SELECT user_id, any_value(incident_id) AS incident_id, min(sent_at) AS at, count(*) AS messages
-    FROM notifications_notification
-    WHERE created_at >= %(created_from)s AND created_at < %(end)s AND sent_at >= %(from)s AND sent_at < %(end)s
-        AND purpose = 'page' AND status = 'sent'
-    GROUP BY run_id, loop, step, user_id
-), pages AS MATERIALIZED (
-    SELECT m.user_id, i.service_id, m.messages, m.at >= %(start)s AS is_now, m.at AT TIME ZONE u.time_zone AS local
-    FROM messages m JOIN incidents_incident i ON i.id = m.incident_id JOIN teams_user u ON u.id = m.user_id
-    WHERE i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
-), placed AS MATERIALIZED (
-    SELECT user_id, service_id, messages, is_now, date_part('hour', local)::int AS hour,
-        date_part('isodow', local) > 5 AS is_weekend
-    FROM pages
-)
-SELECT is_now, grouping(user_id, service_id, hour), user_id, service_id, hour, count(*),
-    count(*) FILTER (WHERE hour >= %(night)s OR hour < %(morning)s), count(*) FILTER (WHERE is_weekend),
-    sum(messages)::bigint
-FROM placed
-GROUP BY GROUPING SETS ((is_now, user_id), (is_now, service_id), (is_now, hour))
-"""
 BY_PERSON, BY_SERVICE, BY_HOUR = 0b011, 0b101, 0b110
 DELIVERY = """
 SELECT n.channel, count(*) FILTER (WHERE n.status = 'sent'),
@@ -72,16 +47,11 @@ def _fetch(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def pages(scope: Scope) -> list[Block]:
-    before = scope.previous.start
-    found = _fetch(
-        PAGES,
-        {
-            **scope.parameters,
-            "from": before,
-            "created_from": before - LONGEST_DELAY,
-            "night": BEGINS.hour,
-            "morning": ENDS.hour,
-        },
+    found = counted_pages.pages(
+        before=scope.previous.start,
+        start=scope.start,
+        end=scope.end,
+        parameters={**scope.parameters, "night": BEGINS.hour, "morning": ENDS.hour},
     )
     people: dict[Any, dict[bool, tuple[int, ...]]] = {}
     services: dict[Any, Counter[bool]] = {}

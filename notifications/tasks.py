@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
-from . import chat, fallback, outbox, retention, subscriber_mail, webhooks
+from . import chat, counted_pages, fallback, outbox, retention, subscriber_mail, webhooks
 from .standby import LeftBehind
 
 left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
@@ -39,6 +39,12 @@ def deliver_left_behind() -> None:
 def remove_old_pages() -> None:
     """Every quarter of an hour: remove pages that are older than the installation wants to keep."""
     retention.remove_old(days=settings.PAGE_RETENTION_DAYS)
+
+
+@shared_task
+def count_pages() -> None:
+    """Every hour: count the pages of months that are over, for reports."""
+    counted_pages.count_months()
 
 
 @shared_task

@@ -1,7 +1,6 @@
 """The web process: alerts to their door, WebSockets to the live rooms, all else to Django."""
 
 import asyncio
-import contextlib
 import gc
 import os
 
@@ -12,7 +11,6 @@ without_limit = get_asgi_application()
 
 # What follows imports models, so it must come after the line above.
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope  # noqa: E402
-from channels.layers import get_channel_layer  # noqa: E402
 from channels.routing import URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
@@ -23,7 +21,6 @@ from openalert.body_limit import BodyLimit  # noqa: E402
 from openalert.health import web_process  # noqa: E402
 from teams import first_admin  # noqa: E402
 
-LEAVE_SECONDS = 2.0
 # Mail comes with its attachments.
 LONGER = {"/integrations-inbound/": sendgrid_inbound.MAX_BODY_BYTES}
 
@@ -63,14 +60,5 @@ async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             if announcing:
                 await announcing
             await asyncio.to_thread(web_process.stop)
-            await leave_channel_layer()
             await send({"type": "lifespan.shutdown.complete"})
             return
-
-
-async def leave_channel_layer() -> None:
-    """Redis' client may make an error of its own of a cancellation, and Channels' task that hears from Redis goes on then.
-    So it is asked here, and not only at the event loop's end, which would wait for it."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(LEAVE_SECONDS):
-            await get_channel_layer().flush()

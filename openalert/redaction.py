@@ -42,6 +42,8 @@ PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # Addresses that are secrets themselves: ours, and those of chat systems.
     (re.compile(r"(/integrations/[\w-]+/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/integrations-inbound/[\w-]+/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(/ping/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"\bping-[\w-]{24,32}(?=@)", re.IGNORECASE), HIDDEN),
     (re.compile(r"(/answer/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/accounts/reset/)[\w-]+/[\w-]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/calendar/)[^\s/?\"'>]+(\.ics)"), rf"\1{HIDDEN}\2"),

@@ -35,6 +35,7 @@ AREAS = {
     "schedules": Area(Level.ADMIN, ("schedules",)),
     "escalation": Area(Level.ADMIN, ("escalation-policies", "routing-rules", "escalation-runs")),
     "integrations": Area(Level.ADMIN, ("integrations",)),
+    "heartbeats": Area(Level.ADMIN, ("heartbeats",)),
     "webhooks": Area(Level.ADMIN, ("webhooks", "webhook-deliveries")),
     "services": Area(Level.ADMIN, ("services", "service-dependencies")),
     "teams": Area(Level.ADMIN, ("teams", "memberships", "users")),

@@ -1,7 +1,7 @@
 import django_filters as filters
 
 from alerts.enums import AlertStatus, Source
-from alerts.models import Alert, Change, Integration, MaintenanceSeries, MaintenanceWindow
+from alerts.models import Alert, Change, Heartbeat, Integration, MaintenanceSeries, MaintenanceWindow
 from incidents.enums import Severity
 
 
@@ -46,6 +46,19 @@ class ChangeFilter(filters.FilterSet):
     class Meta:
         model = Change
         fields = ["service", "team", "integration", "since", "until"]
+
+
+class HeartbeatFilter(filters.FilterSet):
+    service = filters.UUIDFilter(field_name="integration__service_id")
+    team = filters.UUIDFilter(field_name="integration__service__team_id")
+    is_enabled = filters.BooleanFilter()
+    is_down = filters.BooleanFilter(
+        field_name="expired_at", lookup_expr="isnull", exclude=True, label="Whether its alert fires."
+    )
+
+    class Meta:
+        model = Heartbeat
+        fields = ["service", "team", "is_enabled", "is_down"]
 
 
 class MaintenanceWindowFilter(filters.FilterSet):

@@ -105,8 +105,9 @@ def reader_for(integration: "Integration") -> Reader:
 
 
 def keys_at(domain: str) -> "re.Pattern[str]":
-    """Finds integration keys in addresses, all but the end that may be shown."""
-    return re.compile(rf"[0-9a-f]{{28}}(?=[0-9a-f]{{4}}@{re.escape(domain)})", re.IGNORECASE)
+    """Finds keys of integrations and heartbeats in addresses, all but the end that may be shown."""
+    keys = r"(?:[0-9a-f]{28}|\bping-[\w-]{20,28})"
+    return re.compile(rf"{keys}(?=[\w-]{{4}}@{re.escape(domain)})", re.IGNORECASE)
 
 
 def read(
@@ -128,7 +129,7 @@ def read(
     subject = words.in_subject(headers.get("subject", ""))
     body_status, body_severity = words.in_body(body)
     status = subject.status or body_status or EventStatus.FIRING
-    sender = _address(headers, "from", "sender", "return-path")
+    sender = address_in(headers)
     title = first_text(
         MAX_TITLE,
         headers.get("subject"),
@@ -197,9 +198,9 @@ def _digest(given: str) -> str:
     return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()
 
 
-def _address(headers: Mapping[str, str], *names: str) -> str:
-    """The first header's bare address; the last one in it, as a name before it may look like one."""
-    found = (ADDRESS.findall(headers.get(name, "")) for name in names)
+def address_in(headers: Mapping[str, str]) -> str:
+    """The sender's bare address, or ""; the last one in the header, as a name before it may look like one."""
+    found = (ADDRESS.findall(headers.get(name, "")) for name in ("from", "sender", "return-path"))
     return next((addresses[-1].lower() for addresses in found if addresses), "")
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models import Q, Value
+from django.db.models.functions import Lower, Upper
 
 from alerts.cron import next_after, validate_cron
 from alerts.enums import IntervalUnit, PingKind
@@ -26,10 +26,26 @@ if TYPE_CHECKING:
 MAX_INTERVAL = 10_000
 MAX_GRACE_MINUTES = 10_080
 MAX_PING_BODY = 10_000
+MOST_WORDS = 50
+LONGEST_WORD = 100
+LONGEST_SENDER = 320
+# RFC 5322 §2.1.1: the longest line there is.
+LONGEST_MESSAGE_ID = 998
 
 
 def new_ping_key() -> str:
     return secrets.token_urlsafe(18)
+
+
+def words_field(means: str) -> ArrayField:
+    return ArrayField(
+        models.CharField(max_length=LONGEST_WORD),
+        size=MOST_WORDS,
+        default=list,
+        blank=True,
+        db_default=Value([], ArrayField(models.CharField(max_length=LONGEST_WORD))),
+        help_text=f"Words in a mail’s subject, else in its text, that mean: {means}.",
+    )
 
 
 class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
@@ -70,6 +86,16 @@ class Heartbeat(BaseModel):
     )
     alert_tags = ArrayField(models.CharField(max_length=255), default=list, blank=True)
     severity = models.CharField(max_length=16, choices=Severity, default=Severity.MEDIUM)
+    start_words = words_field("it begins")
+    success_words = words_field("it is done")
+    fail_words = words_field("it failed")
+    mail_means = models.CharField(
+        max_length=8,
+        choices=[(kind.value, kind.label) for kind in (PingKind.SUCCESS, PingKind.FAIL)],
+        default=PingKind.SUCCESS,
+        db_default=PingKind.SUCCESS,
+        help_text="What a mail means that has none of the words.",
+    )
     last_ping_at = models.DateTimeField(null=True, blank=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     took = models.DurationField(null=True, blank=True, editable=False)
@@ -84,12 +110,18 @@ class Heartbeat(BaseModel):
             models.UniqueConstraint(
                 Lower("name"), "integration", name="heartbeat_name_unique_in_integration"
             ),
+            # Mail servers may change the case of an address, which the key is a part of.
+            models.UniqueConstraint(Upper("ping_key"), name="heartbeat_ping_key_unique_in_mail"),
             models.CheckConstraint(condition=Q(interval__gte=1), name="heartbeat_interval_positive"),
             models.CheckConstraint(
                 condition=Q(interval_unit__in=IntervalUnit.values), name="heartbeat_interval_unit_known"
             ),
             models.CheckConstraint(
                 condition=Q(severity__in=Severity.values), name="heartbeat_severity_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(mail_means__in=[PingKind.SUCCESS, PingKind.FAIL]),
+                name="heartbeat_mail_means_known",
             ),
             models.CheckConstraint(
                 condition=Q(due_at__isnull=True) | Q(is_enabled=True, expired_at__isnull=True),
@@ -129,6 +161,10 @@ class HeartbeatPing(models.Model):
     took = models.DurationField(null=True, help_text="Since it said that it starts.")
     body = models.TextField(blank=True, max_length=MAX_PING_BODY)
     address = models.GenericIPAddressField(null=True)
+    sender = models.CharField(
+        max_length=LONGEST_SENDER, blank=True, default="", db_default="", help_text="Whose mail it was."
+    )
+    message_id = models.CharField(max_length=LONGEST_MESSAGE_ID, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["-pk"]

@@ -203,6 +203,7 @@ FORM = {
     "grace_minutes": 30,
     "severity": "high",
     "is_enabled": "on",
+    "mail_means": "success",
 }
 
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from alerts import sendgrid_inbound
 from alerts.enums import Source
 from alerts.exceptions import MalformedPayload
+from alerts.heartbeat_mail import mailbox_of
 from alerts.mail_intake import address_of
 from alerts.models import Alert
-from alerts.tests.factories import IntegrationFactory
+from alerts.tests.factories import HeartbeatFactory, IntegrationFactory
 
 GOLDEN = (Path(__file__).parent / "payloads" / "email-nagios.eml").read_bytes()
 PATH = "/integrations-inbound/sendgrid"
@@ -206,3 +207,16 @@ def test_any_bytes_are_a_form_or_none(body, kind):
             sendgrid_inbound.mail_of(fields, names)
         except MalformedPayload:
             pass
+
+
+def test_mail_for_a_heartbeat(client):
+    heartbeat = HeartbeatFactory(start_words=["platte"])
+    mailbox = mailbox_of(heartbeat)
+    told = {"accepted": 1, "alerts": []}
+    response = post(client, PATH, parsed(address_of(mailbox)))
+    assert (response.status_code, response.json()) == (202, told)
+    again = parsed(headers="Subject: Platte\n")
+    assert post(client, f"{PATH}/{mailbox}", again).json() == told
+    assert [(ping.kind, ping.sender) for ping in heartbeat.pings.all()] == [("start", "mon@example.org")] * 2
+    heartbeat.delete()
+    assert post(client, PATH, parsed(address_of(mailbox))).status_code == 401

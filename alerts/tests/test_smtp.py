@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError
 
-from alerts import mail_intake, samples, smtp
+from alerts import heartbeats, mail_intake, samples, smtp
 from alerts.enums import Source
+from alerts.heartbeat_mail import mailbox_of
 from alerts.mail_intake import address_of
 from alerts.models import Alert
-from alerts.tests.factories import IntegrationFactory
+from alerts.tests.factories import HeartbeatFactory, IntegrationFactory
 from incidents.models import Incident
 from openalert.tests.stack import eventually, free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 GOLDEN = (Path(__file__).parent / "payloads" / "email-nagios.eml").read_bytes()
-UNKNOWN = (550, b"5.1.1 No integration has this address")
+UNKNOWN = (550, b"5.1.1 No integration and no heartbeat has this address")
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +259,29 @@ def test_keys_are_not_logged(client, integration, caplog):
     client.data(GOLDEN)
     assert integration.key not in caplog.text
     assert "f" * 32 not in caplog.text
+
+
+def test_mail_is_a_ping_of_a_heartbeat_once_it_is_answered(client, monkeypatch):
+    heartbeat = HeartbeatFactory(fail_words=["failed"])
+    address = address_of(mailbox_of(heartbeat))
+    mail = b"Subject: Backup failed\r\nMessage-ID: <1@db1>\r\nFrom: root@db1.example.org\r\n\r\nno space left\r\n"
+    assert rcpt(client, address, address.upper(), address_of("ping-" + "x" * 24)) == [
+        *[(250, b"2.1.5 OK")] * 2,
+        UNKNOWN,
+    ]
+    client.rset()
+
+    def away(*args, **options):
+        raise OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(heartbeats, "ping", away)
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            client.sendmail("root@db1.example.org", [address], mail)
+    assert (refused.value.smtp_code, heartbeat.pings.count()) == (451, 0)
+    assert client.sendmail("root@db1.example.org", [address, address.upper()], mail) == {}
+    assert [(ping.kind, ping.sender) for ping in heartbeat.pings.all()] == [("fail", "root@db1.example.org")]
+    assert (Alert.objects.get().title, Alert.objects.get().incident.status) == (
+        f"{heartbeat.name} failed",
+        "open",
+    )

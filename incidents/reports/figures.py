@@ -6,8 +6,9 @@ resolve is until the incident was resolved for good.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -33,26 +34,32 @@ SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY to_acknowledge),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY to_resolve)
 FROM (SELECT {SPANS} {COUNTED}) counted
 """  # noqa: S608  # nothing but our own words
+TOTALS = f"""
+SELECT opened_at >= %(now)s, {SUMS} FROM (SELECT i.opened_at, {SPANS} {COUNTED}) counted GROUP BY 1
+"""  # noqa: S608
 BY_WHOM = f"""
 SELECT grouping(service_id), service_id, severity, first_acknowledged_by_id, {SUMS}
 FROM (SELECT i.service_id, i.severity, i.first_acknowledged_by_id, {SPANS} {COUNTED}) counted
 GROUP BY GROUPING SETS ((service_id, severity), (first_acknowledged_by_id))
 """  # noqa: S608
-# First by slots of the clock, which are so many that few rows are left: local time is dear to reckon.
+# First by slots of the clock, of which there are few: local time is dear to reckon, and reckoned once for each.
 BY_TIME = f"""
 WITH slots AS MATERIALIZED (
     SELECT slot, severity, count(*) AS incidents, count(to_acknowledge) AS acknowledged,
         sum(to_acknowledge) AS to_acknowledge, count(to_resolve) AS resolved, sum(to_resolve) AS to_resolve
     FROM (SELECT floor(date_part('epoch', i.opened_at) / %(slot)s) AS slot, i.severity, {SPANS} {COUNTED}) counted
     GROUP BY 1, 2
-), placed AS MATERIALIZED (
-    SELECT slots.*, to_timestamp(slot * %(slot)s) AT TIME ZONE %(zone)s AS local,
+), places AS MATERIALIZED (
+    SELECT slot, date_trunc(%(bucket)s, local) AS bucket, date_part('hour', local)::int AS hour,
         CASE WHEN %(bucket)s = 'hour' THEN date_trunc('hour', to_timestamp(slot * %(slot)s), %(zone)s) END AS hourly
-    FROM slots
+    FROM (
+        SELECT slot, to_timestamp(slot * %(slot)s) AT TIME ZONE %(zone)s AS local
+        FROM (SELECT DISTINCT slot FROM slots) found
+    ) placed
 )
 SELECT grouping(hour), bucket, hourly, hour, severity, sum(incidents)::bigint, sum(acknowledged)::bigint,
     coalesce(sum(to_acknowledge), 0), sum(resolved)::bigint, coalesce(sum(to_resolve), 0)
-FROM (SELECT placed.*, date_trunc(%(bucket)s, local) AS bucket, date_part('hour', local)::int AS hour FROM placed) p
+FROM slots JOIN places USING (slot)
 GROUP BY GROUPING SETS ((bucket, hourly, severity), (hour))
 """  # noqa: S608
 HOUR, QUARTER = 3600, 900
@@ -97,8 +104,15 @@ class ByWhom:
     def all(self) -> Count:
         return total(self.by_service.values())
 
+    @cached_property
+    def _services(self) -> dict[UUID, Count]:
+        sums: dict[UUID, Count] = {}
+        for (service, _), count in self.by_service.items():
+            sums[service] = sums.get(service, Count()) + count
+        return sums
+
     def of_service(self, service: UUID) -> Count:
-        return total(count for (found, _), count in self.by_service.items() if found == service)
+        return self._services.get(service, Count())
 
     def of_severity(self, severity: str) -> Count:
         return total(count for (_, found), count in self.by_service.items() if found == severity)
@@ -112,6 +126,13 @@ class ByTime:
 
 def total(counts: Iterable[Count]) -> Count:
     return sum(counts, Count())
+
+
+def totals(scope: Scope) -> tuple[Count, Count]:
+    """Of the span, and of the one before. One query."""
+    both = replace(scope, start=scope.previous.start)
+    found = {is_now: Count(*counted) for is_now, *counted in _fetch(TOTALS, both, now=scope.start)}
+    return found.get(True, Count()), found.get(False, Count())
 
 
 def medians(scope: Scope) -> tuple[float | None, float | None]:

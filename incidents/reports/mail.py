@@ -27,7 +27,7 @@ from teams.enums import Role
 from teams.models import Membership, Service
 
 from . import parts
-from .blocks import Block, Figure, Figures, Table, tables_of
+from .blocks import Block, Chart, Figure, Figures, Table, tables_of
 from .scope import Scope
 
 ROLES = {
@@ -150,7 +150,13 @@ def scope_of(schedule: ReportSchedule) -> Scope:
 def _message(schedule: ReportSchedule) -> tuple[str, str, str]:
     """Subject, text and HTML."""
     scope = scope_of(schedule)
-    sections = [(section.title, _shown(section.build(scope))) for section in parts.sections()]
+    built = ((section.title, list(section.build(scope))) for section in parts.sections())
+    # What has charts alone is for the page.
+    sections = [
+        (title, _shown(blocks))
+        for title, blocks in built
+        if not all(isinstance(block, Chart) for block in blocks)
+    ]
     incidents = Incident.objects.filter(
         service__in=list(scope.services), opened_at__gte=scope.start, opened_at__lt=scope.end
     )

@@ -25,14 +25,15 @@ FORMS = {"hour": "%a %H:%M", "day": "%-d %b", "week": "Week of %-d %b %Y", "mont
 
 
 def connect() -> None:
-    parts.register(Section("incidents", "Incidents", 0, incidents))
+    # What reads the same rows in different ways is a section each: they load beside each other.
+    parts.register(Section("summary", "Incidents", 0, summary))
+    parts.register(Section("over-time", "Incidents over time", 3, incidents_over_time))
+    parts.register(Section("incidents", "Incidents by service, team and person", 6, incidents))
     parts.register(Section("on-call", "On call", 50, on_call_hours.build))
 
 
-def incidents(scope: Scope) -> list[Block]:
-    in_time = figures.by_time(scope)
-    found, found_before = figures.by_whom(scope), figures.by_whom(scope.previous)
-    now, before = found.all, found_before.all
+def summary(scope: Scope) -> list[Block]:
+    now, before = figures.totals(scope)
     to_acknowledge, to_resolve = figures.medians(scope)
     return [
         Figures(
@@ -61,13 +62,22 @@ def incidents(scope: Scope) -> list[Block]:
                 ),
             ]
         ),
-        *over_time(scope, in_time),
-        by_hour(scope, in_time),
+    ]
+
+
+def incidents(scope: Scope) -> list[Block]:
+    found, found_before = figures.by_whom(scope), figures.by_whom(scope.previous)
+    return [
         by_severity(found, found_before),
         by_service(scope, found, found_before),
         by_team(scope, found, found_before),
         by_person(found, found_before),
     ]
+
+
+def incidents_over_time(scope: Scope) -> list[Block]:
+    found = figures.by_time(scope)
+    return [*over_time(scope, found), by_hour(scope, found)]
 
 
 def _median(seconds: float | None) -> str:

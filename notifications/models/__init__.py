@@ -2,6 +2,7 @@
 
 from .answers import Reply, Verification
 from .contacts import LONGEST_ADDRESS, WEEKDAYS, ContactMethod, NotificationRule, QuietHours
+from .counted import CountedPagesMonth, MonthlyPages
 from .operations import OperationsTeam, ProviderAccount
 from .paging import DeliveryAttempt, MailboxMessage, Notification
 from .subscriber_mail import SubscriberMail
@@ -11,8 +12,10 @@ __all__ = [
     "LONGEST_ADDRESS",
     "WEEKDAYS",
     "ContactMethod",
+    "CountedPagesMonth",
     "DeliveryAttempt",
     "MailboxMessage",
+    "MonthlyPages",
     "Notification",
     "NotificationRule",
     "OperationsTeam",

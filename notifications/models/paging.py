@@ -118,6 +118,11 @@ class Notification(BaseModel):
             models.Index(fields=["wake_at"], condition=Q(status__in=UNFINISHED), name="notification_to_wake"),
             models.Index(fields=["user", "-created_at"], name="notification_by_user"),
             models.Index(
+                fields=["sent_at"],
+                condition=Q(purpose=Purpose.PAGE, status=NotificationStatus.SENT),
+                name="notification_pages_sent",
+            ),
+            models.Index(
                 fields=["-updated_at"], condition=Q(status=NotificationStatus.DEAD), name="notification_dead"
             ),
             models.Index(

@@ -16,6 +16,7 @@ from alerts.enums import Source
 from alerts.tests.factories import (
     AlertFactory,
     ChangeFactory,
+    HeartbeatFactory,
     MaintenanceSeriesFactory,
     MaintenanceWindowFactory,
     RuleFactory,
@@ -121,6 +122,7 @@ def world(db):
         "service-dependencies": ServiceDependencyFactory(service=service),
         "services": service,
         "shift-swaps": ShiftSwapFactory(schedule=schedule, asker=cast.responder, asked=cast.manager),
+        "heartbeats": HeartbeatFactory(integration=alert.integration),
         "hand-over-notes": HandOverNoteFactory(schedule=schedule),
         "calendar-feeds": CalendarFeedFactory(user=cast.manager),
         "teams": cast.team,

@@ -92,6 +92,7 @@ ROWS = {
     "webhooks/deliveries/": WebhookDelivery,
 }
 NAMED = {
+    "heartbeat_id": Heartbeat,
     "incident_id": Incident,
     "integration_id": Integration,
     "link_id": IncidentLink,
@@ -201,6 +202,7 @@ def bodies(scene: Scene) -> dict[tuple[str, str], dict[str, Any]]:
         "incidents/<str:pk>/snooze": {"minutes": 10},
         "incidents/<uuid:incident_id>/reassign": {"user": other},
         "integrations": {"service": service, "name": "New"},
+        "heartbeats": {"service": service, "name": "New"},
         "maintenance-windows": {"team": team, "title": "New", **span},
         "maintenance-series": {
             "team": team,

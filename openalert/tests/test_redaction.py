@@ -22,6 +22,8 @@ redactor = Redactor(["hunter2-the-password"])
         (f"POST /integrations/github/{KEY}?x=1", "POST /integrations/github/***?x=1"),
         ("/integrations-inbound/sendgrid/abc-123", "/integrations-inbound/sendgrid/***"),
         ("GET /accounts/reset/MDE5/abc-0f1e2d/ → 302", "GET /accounts/reset/***/ → 302"),
+        ("GET /ping/kX_3-abc/start", "GET /ping/***/start"),
+        (f"RCPT TO:<ping-{KEY[:24]}@alerts.example.org>", "RCPT TO:<***@alerts.example.org>"),
         ("GET /calendar/qwErTy_-123.ics", "GET /calendar/***.ics"),
         ("https://hooks.slack.com/services/T0/B0/xyz", "https://hooks.slack.com/services/***"),
         ("https://discord.com/api/webhooks/1/abc", "https://discord.com/api/webhooks/***"),

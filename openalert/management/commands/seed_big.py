@@ -12,6 +12,7 @@ from django.db import connection, transaction
 
 from alerts import noise
 from alerts.models import Integration
+from notifications import counted_pages
 from openalert import demo
 from teams.enums import Role
 from teams.models import Membership, Service, Team, User
@@ -129,6 +130,8 @@ class Command(BaseCommand):
             ):
                 cursor.execute(f"VACUUM ANALYZE {table}")
         noise.count_months()
+        counted_pages.forget_all()  # the triggers were off
+        counted_pages.count_months()
         self.stdout.write("")
 
     @transaction.atomic
