@@ -25,36 +25,42 @@ LOCK = 7_208_115
 # Room to count 100,000 pages in memory.
 ROOM = "SET LOCAL work_mem = '64MB'"
 
-# The earlier message is looked for one by one, as all that were ever sent would be read otherwise.
+# A step's messages to a person are written together, and those that take the place of failed ones within days.
+TOGETHER = timedelta(days=7)
+# An earlier message is looked for one by one, as all that were ever sent would be read otherwise; and only where there
+# may be one: for what was written before the span or soon after its start.
+MESSAGES = """
+SELECT run_id, loop, step, user_id, any_value(incident_id) AS incident_id, min(sent_at) AS at, min(created_at) AS made,
+    count(*) AS messages, %(start_{n})s::timestamptz AS since, %(together_{n})s::timestamptz AS together
+FROM notifications_notification
+WHERE sent_at >= %(start_{n})s AND sent_at < %(end_{n})s AND purpose = 'page' AND status = 'sent'
+GROUP BY run_id, loop, step, user_id
+"""
 ROWS = """
 SELECT user_id, service_id, severity, date_part('hour', local)::int AS hour, date_part('isodow', local) > 5 AS is_weekend,
-    pages, messages{more}
+    pages, messages, is_now
 FROM (
     SELECT m.user_id, i.service_id, i.severity, m.at AT TIME ZONE u.time_zone AS local, m.messages,
-        CASE WHEN (
+        m.since >= %(now)s AS is_now,
+        CASE WHEN m.made < m.together AND (
             SELECT true FROM notifications_notification e
             WHERE e.run_id = m.run_id AND e.loop = m.loop AND e.step = m.step AND e.user_id = m.user_id
-                AND e.purpose = 'page' AND e.status = 'sent' AND e.sent_at < %(start_{n})s LIMIT 1
+                AND e.purpose = 'page' AND e.status = 'sent' AND e.sent_at < m.since LIMIT 1
         ) THEN 0 ELSE 1 END AS pages
-    FROM (
-        SELECT run_id, loop, step, user_id, any_value(incident_id) AS incident_id, min(sent_at) AS at, count(*) AS messages
-        FROM notifications_notification
-        WHERE sent_at >= %(start_{n})s AND sent_at < %(end_{n})s AND purpose = 'page' AND status = 'sent'
-        GROUP BY run_id, loop, step, user_id
-    ) m JOIN incidents_incident i ON i.id = m.incident_id JOIN teams_user u ON u.id = m.user_id
+    FROM ({messages}) m JOIN incidents_incident i ON i.id = m.incident_id JOIN teams_user u ON u.id = m.user_id
     WHERE {which}
     OFFSET 0
 ) placed
 """
 WANTED = "service_id = ANY(%(services)s) AND (%(all_severities)s OR severity = ANY(%(severities)s))"
 COUNTED = f"""
-SELECT user_id, service_id, severity, hour, is_weekend, pages, messages, month_id >= %(first_now)s AS is_now
+SELECT user_id, service_id, severity, hour, is_weekend, pages, messages, month_id >= %(now)s AS is_now
 FROM notifications_monthlypages WHERE month_id = ANY(%(months)s) AND {WANTED}
 """  # noqa: S608  # nothing but our own words
 COUNT = f"""
 INSERT INTO notifications_monthlypages (month_id, user_id, service_id, severity, hour, is_weekend, pages, messages)
 SELECT %(month)s, user_id, service_id, severity, hour, is_weekend, sum(pages), sum(messages)
-FROM ({ROWS.format(n=0, more="", which="true")}) r GROUP BY 2, 3, 4, 5, 6
+FROM ({ROWS.format(messages=MESSAGES.format(n=0), which="true")}) r GROUP BY 2, 3, 4, 5, 6
 """  # noqa: S608
 TOLD = """
 SELECT is_now, grouping(user_id, service_id, hour), user_id, service_id, hour, sum(pages)::bigint,
@@ -72,19 +78,22 @@ def pages(
 
     `parameters` are those of a report's scope, and `night` and `morning`, the hours at which night begins and ends.
     """
-    given = {**parameters, "first_now": month_of(start).date()}
+    given = {**parameters, "now": start}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(ROOM)
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
         counted = _counted_within(before, start) + _counted_within(start, end)
+        rest = [
+            span
+            for since, until in ((before, start), (start, end))
+            for span in rest_of(since, until, [at for at in counted if since <= start_of(at) < until])
+        ]
         parts = []
-        for since, until in ((before, start), (start, end)):
-            months = [month for month in counted if since <= start_of(month) < until]
-            for first, last in rest_of(since, until, months):
-                n = len(parts)
-                more = f", {'true' if since == start else 'false'} AS is_now"
-                parts.append(ROWS.format(n=n, more=more, which=WANTED))
-                given |= {f"start_{n}": first, f"end_{n}": last}
+        if rest:
+            messages = " UNION ALL ".join(MESSAGES.format(n=n) for n in range(len(rest)))
+            parts.append(ROWS.format(messages=messages, which=WANTED))
+            for n, (first, last) in enumerate(rest):
+                given |= _bounds(n, first, last)
         if counted:
             given["months"] = counted
             parts.append(COUNTED)
@@ -92,6 +101,10 @@ def pages(
             return []
         cursor.execute(TOLD.format(parts=" UNION ALL ".join(parts)), given)
         return cursor.fetchall()
+
+
+def _bounds(n: int, start: datetime, end: datetime) -> dict[str, datetime]:
+    return {f"start_{n}": start, f"end_{n}": end, f"together_{n}": start + TOGETHER}
 
 
 def _counted_within(start: datetime, end: datetime) -> list[date]:
@@ -118,8 +131,8 @@ def _count(month: date) -> int:
     CountedPagesMonth.objects.create(month=month)
     with connection.cursor() as cursor:
         cursor.execute(ROOM)
-        given = {"month": month, "start_0": start_of(month), "end_0": start_of(next_month(month))}
-        cursor.execute(COUNT, given)
+        bounds = _bounds(0, start_of(month), start_of(next_month(month)))
+        cursor.execute(COUNT, {"month": month, "now": start_of(month), **bounds})
     return 1
 
 

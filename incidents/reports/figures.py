@@ -54,7 +54,12 @@ WITH slots AS MATERIALIZED (
         CASE WHEN %(bucket)s = 'hour' THEN date_trunc('hour', to_timestamp(slot * %(slot)s), %(zone)s) END AS hourly
     FROM (
         SELECT slot, to_timestamp(slot * %(slot)s) AT TIME ZONE %(zone)s AS local
-        FROM (SELECT DISTINCT slot FROM slots) found
+        FROM (
+            SELECT slot::float8 FROM generate_series(
+                floor(date_part('epoch', %(start)s::timestamptz) / %(slot)s)::bigint,
+                floor(date_part('epoch', %(end)s::timestamptz) / %(slot)s)::bigint
+            ) AS slot
+        ) every
     ) placed
 )
 SELECT grouping(hour), bucket, hourly, hour, severity, sum(incidents)::bigint, sum(acknowledged)::bigint,

@@ -44,8 +44,10 @@ def services(db, clock):
         incident = IncidentFactory(
             service=random.choice(services), severity=random.choice(SEVERITIES), opened_at=at
         )
+        written = at
         for method in methods[person]:
             NotificationFactory(
+                created_at=written,
                 user=person,
                 incident=incident,
                 contact_method=method,
