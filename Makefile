@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 DRILL_ARGS ?= --runs 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint audit-dependencies drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages bench-reports bench-api rolling clean-data
+.PHONY: help run test lint audit-dependencies drill bench-intake bench-storm bench-growth bench-escalation bench-schedules bench-live bench-pages bench-reports bench-api bench-sizes rolling clean-data
 
 help:
 	@echo "make run         start OpenAlert with a PostgreSQL and a Valkey of its own (PORT=8000; DEMO=0: empty)"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-pages    reports and pages of incidents on a lot of data (fill it first: manage.py seed_big)"
 	@echo "make bench-reports  every report over a week, a month, a quarter and a year on a lot of data, 200 ms at most"
 	@echo "make bench-api      the main calls of the REST API"
+	@echo "make bench-sizes    memory of each process, and the database's size for so many alerts"
 	@echo "make clean-data  remove the data of make run (.openalert)"
 
 run: $(STAMP)
@@ -82,6 +83,9 @@ bench-reports: $(STAMP)
 
 bench-api: $(STAMP)
 	$(VENV)/bin/python bench/api.py $(BENCH_ARGS)
+
+bench-sizes: $(STAMP)
+	$(VENV)/bin/python bench/sizes.py $(BENCH_ARGS)
 
 # Stop OpenAlert first. What root's servers keep elsewhere is removed by the next start.
 clean-data:

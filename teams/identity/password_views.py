@@ -190,6 +190,8 @@ class ResetSentView(OnlyLocal, TemplateView):
     template_name = "registration/reset_sent.html"
 
 
+# Django's own dispatch answers a link that is none whatever the method.
+@method_decorator(require_http_methods(["GET", "HEAD", "POST"]), name="dispatch")
 @method_decorator(never_cache, name="dispatch")
 class ResetConfirmView(OnlyLocal, auth_views.PasswordResetConfirmView):
     """What the link opens. Django keeps its token in the session: it stays in no address that is sent on."""
