@@ -6,7 +6,7 @@ one so many seconds after the one before was carried out, through all loops, unl
 lost        an alert that was answered 2xx is not stored or has no incident; a resolve that was, did not end it; a page
             of a step that was carried out is missing, or nobody was handed it although nobody had answered; a step of
             an incident that nobody answered was not carried out; something is still waiting at the end
-too late    a page's lease, or the connection to the provider that carried it, began after the answer
+too late    a page's lease, or the connection to the provider that carried it, began after the answer could be seen
 duplicate   a page was handed over again. Explained: the sender of the one before was killed, or PostgreSQL was away,
             between the beginning of its connection to the provider and the moment when its result should have been
             committed. All others are faults
@@ -28,6 +28,8 @@ from .scene import Policy, Scene
 # From the lease, which must not come after the answer at all, to the connection there is only a message to be
 # rendered; this is what a machine that is out of processor time may make of that.
 SETTLING_SECONDS = 3.0
+# PostgreSQL takes a commit's time before it is on the disk; nobody sees the commit, and nobody is told 2xx, until it is.
+VISIBLE_SECONDS = 0.2
 # From the provider's answer to the commit of the result.
 COMMIT_SECONDS = 2.0
 # The clock that says when a step is due runs in a transaction that began a little earlier.
@@ -175,7 +177,7 @@ def _page(incident: Incident, page: Page, due: float, evidence: Evidence, verdic
     if answered is None:
         return
     for attempt in attempts:
-        if attempt.started > answered:
+        if attempt.started > answered + VISIBLE_SECONDS:
             verdict.too_late.append(f"{what} was leased {attempt.started - answered:.2f} s after the answer")
     for message in handed:
         if message.opened > answered + SETTLING_SECONDS:

@@ -152,7 +152,7 @@ def test_page_that_died_is_lost_unless_somebody_had_answered(story, answered):
 
 
 def test_page_after_the_answer_is_found(answered):
-    answered.attempts[0].started = 1003.01
+    answered.attempts[0].started = 1003.0 + reconcile.VISIBLE_SECONDS + 0.01
     assert faults(answered.judge()) == (0, 1, 0)
     answered.handed[0].opened = 1003.0 + reconcile.SETTLING_SECONDS + 0.1
     assert faults(answered.judge()) == (0, 2, 0)

@@ -105,7 +105,7 @@ def test_a_shift_changes_hands_and_a_report_becomes_csv(web, browser, tmp_path):
         for _ in range(count):
             IncidentFactory(service=service, opened_at=timezone.now() - timedelta(hours=1))
     page.get_by_role("link", name="Reports", exact=True).click()
-    shown = page.get_by_role("region", name="By service")
+    shown = page.get_by_role("region", name="By service", exact=True)
     shown.get_by_role("row").nth(2).wait_for()
     seen = [row.locator("th, td").all_inner_texts()[:3] for row in shown.locator("tbody tr").all()]
     with page.expect_download() as download:

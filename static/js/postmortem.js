@@ -178,7 +178,7 @@ function start() {
 
   const draft = kept();
   if (draft && draft.body !== text.value) draftBox.hidden = false;
-  else keep();
+  else if (draft) keep();  // only then: what another page has just written may not be seen here yet
 }
 
 if (form) start();
