@@ -4,6 +4,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+from openalert import admin_look
 from openalert.environment import load_environment
 from openalert.logs import logging_config
 
@@ -31,6 +32,7 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it takes over runserver
+    "unfold",  # before Django's admin: its templates and widgets go first
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -94,6 +96,8 @@ TEMPLATES = [
         },
     },
 ]
+
+UNFOLD = admin_look.UNFOLD
 
 DATABASES = {"default": environment.database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
