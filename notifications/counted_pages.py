@@ -3,7 +3,9 @@
 A step pages a person once, by however many methods: a page is the first message of it. Months that are over are counted
 once (`count_months`, from beat); a report adds these counts to what it counts in the rows of the rest. What changes a
 counted month afterwards (a message that is removed, an incident of another severity, a person in another time zone)
-forgets it, by the database's triggers, in the transaction of the change; the next run counts it anew.
+says so in a row of its own (ChangedPages), by the database's triggers, in the transaction of the change: the month's rows
+are read from then on, and the next run counts it anew. Nobody who pages or changes incidents waits for those who count or
+read, nor for each other.
 """
 
 from datetime import date, datetime, timedelta
@@ -20,8 +22,10 @@ from .models import CountedPagesMonth, Notification
 
 # A sender's clock may be late, and so may its commit.
 SLACK = timedelta(days=2)
-# Counting and forgetting wait for each other, and for reports that read; reports do not wait for reports. The triggers have it too.
+# Those who count and forget wait for each other; nobody else has it.
 LOCK = 7_208_115
+# So often a report looks anew at what is counted, when that has changed as it read.
+MOST_LOOKS = 3
 # Room to count 100,000 pages in memory.
 ROOM = "SET LOCAL work_mem = '64MB'"
 
@@ -62,10 +66,26 @@ INSERT INTO notifications_monthlypages (month_id, user_id, service_id, severity,
 SELECT %(month)s, user_id, service_id, severity, hour, is_weekend, sum(pages), sum(messages)
 FROM ({ROWS.format(messages=MESSAGES.format(n=0), which="true")}) r GROUP BY 2, 3, 4, 5, 6
 """  # noqa: S608
+IS_CHANGED = """
+EXISTS (SELECT FROM notifications_changedpages c WHERE c.since <= m.month AND (c.until IS NULL OR c.until >= m.month))
+"""
+USABLE = f"""
+SELECT m.month FROM notifications_countedpagesmonth m WHERE m.month = ANY(%(months)s) AND NOT {IS_CHANGED}
+"""  # noqa: S608
+FORGET = f"""
+WITH gone AS (SELECT m.month FROM notifications_countedpagesmonth m WHERE {IS_CHANGED}),
+    told AS (DELETE FROM notifications_changedpages),
+    pages AS (DELETE FROM notifications_monthlypages WHERE month_id IN (SELECT month FROM gone))
+DELETE FROM notifications_countedpagesmonth WHERE month IN (SELECT month FROM gone)
+"""  # noqa: S608
+# Beside the sums, how many of the months are still what they were: one statement sees one state of the database.
 TOLD = """
-SELECT is_now, grouping(user_id, service_id, hour), user_id, service_id, hour, sum(pages)::bigint,
-    coalesce(sum(pages) FILTER (WHERE hour >= %(night)s OR hour < %(morning)s), 0)::bigint,
-    coalesce(sum(pages) FILTER (WHERE is_weekend), 0)::bigint, sum(messages)::bigint
+SELECT usable.n, told.* FROM (SELECT count(*) AS n FROM ({usable}) u) usable LEFT JOIN ({told}) told ON true
+"""
+SUMS = """
+SELECT is_now, grouping(user_id, service_id, hour) AS left_out, user_id, service_id, hour, sum(pages)::bigint AS pages,
+    coalesce(sum(pages) FILTER (WHERE hour >= %(night)s OR hour < %(morning)s), 0)::bigint AS nights,
+    coalesce(sum(pages) FILTER (WHERE is_weekend), 0)::bigint AS weekends, sum(messages)::bigint AS messages
 FROM ({parts}) parts
 GROUP BY GROUPING SETS ((is_now, user_id), (is_now, service_id), (is_now, hour))
 """
@@ -74,32 +94,51 @@ GROUP BY GROUPING SETS ((is_now, user_id), (is_now, service_id), (is_now, hour))
 def pages(
     *, before: datetime, start: datetime, end: datetime, parameters: dict[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """TOLD's rows: pages from `start` until before `end` (is_now), and from `before` until before `start`.
+    """SUMS' rows: pages from `start` until before `end` (is_now), and from `before` until before `start`.
 
     `parameters` are those of a report's scope, and `night` and `morning`, the hours at which night begins and ends.
     """
-    given = {**parameters, "now": start}
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(ROOM)
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
-        counted = _counted_within(before, start) + _counted_within(start, end)
-        rest = [
-            span
-            for since, until in ((before, start), (start, end))
-            for span in rest_of(since, until, [at for at in counted if since <= start_of(at) < until])
-        ]
-        parts = []
-        if rest:
-            messages = " UNION ALL ".join(MESSAGES.format(n=n) for n in range(len(rest)))
-            parts.append(ROWS.format(messages=messages, which=WANTED))
-            for n, (first, last) in enumerate(rest):
-                given |= _bounds(n, first, last)
-        if counted:
-            given["months"] = counted
-            parts.append(COUNTED)
-        if not parts:
-            return []
-        cursor.execute(TOLD.format(parts=" UNION ALL ".join(parts)), given)
+    months = months_within(before, start) + months_within(start, end)
+    for _ in range(MOST_LOOKS):
+        usable = sorted(month for (month,) in _fetch(USABLE, {"months": months}))
+        found = _sums(before, start, end, usable, parameters)
+        if found is not None:
+            return found
+    return _sums(before, start, end, [], parameters) or []
+
+
+def _sums(
+    before: datetime, start: datetime, end: datetime, counted: list[date], parameters: dict[str, Any]
+) -> list[tuple[Any, ...]] | None:
+    """With what was counted of these months, in order; None when one of them has changed meanwhile."""
+    rest = [
+        span
+        for since, until in ((before, start), (start, end))
+        for span in rest_of(since, until, [at for at in counted if since <= start_of(at) < until])
+    ]
+    given = {**parameters, "now": start, "months": counted}
+    parts = []
+    if rest:
+        messages = " UNION ALL ".join(MESSAGES.format(n=n) for n in range(len(rest)))
+        parts.append(ROWS.format(messages=messages, which=WANTED))
+        for n, (first, last) in enumerate(rest):
+            given |= _bounds(n, first, last)
+    if counted:
+        parts.append(COUNTED)
+    if not parts:
+        return []
+    told = SUMS.format(parts=" UNION ALL ".join(parts))
+    with transaction.atomic():
+        sql.execute(ROOM, [])
+        found = _fetch(TOLD.format(usable=USABLE, told=told), given)
+    if found[0][0] != len(counted):
+        return None
+    return [row[1:] for row in found if row[1] is not None]
+
+
+def _fetch(statement: str, given: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, given)
         return cursor.fetchall()
 
 
@@ -107,13 +146,12 @@ def _bounds(n: int, start: datetime, end: datetime) -> dict[str, datetime]:
     return {f"start_{n}": start, f"end_{n}": end, f"together_{n}": start + TOGETHER}
 
 
-def _counted_within(start: datetime, end: datetime) -> list[date]:
-    found = CountedPagesMonth.objects.filter(month__in=months_within(start, end)).order_by("month")
-    return list(found.values_list("month", flat=True))
-
-
 def count_months(*, now: datetime | None = None) -> int:
-    """Count the months that are over and not counted, oldest first; each is a transaction of its own. Returns how many."""
+    """Count the months that are over and not counted, or have changed since, oldest first; each is a transaction of its own.
+
+    Returns how many.
+    """
+    _forget_changed()
     sent = Notification.objects.filter(purpose=Purpose.PAGE, status=NotificationStatus.SENT)
     oldest = sent.order_by("sent_at").values_list("sent_at", flat=True).first()
     if oldest is None:
@@ -124,8 +162,15 @@ def count_months(*, now: datetime | None = None) -> int:
 
 
 @transaction.atomic
+def _forget_changed() -> None:
+    """A month goes together with what told that it changed; what is told as this runs stays, for the next run."""
+    _exclude_others()
+    sql.execute(FORGET, [])
+
+
+@transaction.atomic
 def _count(month: date) -> int:
-    sql.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    _exclude_others()
     if CountedPagesMonth.objects.filter(month=month).exists():
         return 0  # another worker was faster
     CountedPagesMonth.objects.create(month=month)
@@ -139,5 +184,10 @@ def _count(month: date) -> int:
 @transaction.atomic
 def forget_all() -> None:
     """For whoever writes messages beside the triggers."""
-    sql.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    _exclude_others()
     CountedPagesMonth.objects.all().delete()
+
+
+def _exclude_others() -> None:
+    """Until the transaction ends, before anything is read: what is read afterwards knows what others have done."""
+    sql.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])

@@ -2,7 +2,7 @@
 
 from .answers import Reply, Verification
 from .contacts import LONGEST_ADDRESS, WEEKDAYS, ContactMethod, NotificationRule, QuietHours
-from .counted import CountedPagesMonth, MonthlyPages
+from .counted import ChangedPages, CountedPagesMonth, MonthlyPages
 from .operations import OperationsTeam, ProviderAccount
 from .paging import DeliveryAttempt, MailboxMessage, Notification
 from .subscriber_mail import SubscriberMail
@@ -11,6 +11,7 @@ from .webhooks import Webhook, WebhookDelivery
 __all__ = [
     "LONGEST_ADDRESS",
     "WEEKDAYS",
+    "ChangedPages",
     "ContactMethod",
     "CountedPagesMonth",
     "DeliveryAttempt",

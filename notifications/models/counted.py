@@ -4,7 +4,7 @@ from django.db import models
 
 
 class CountedPagesMonth(models.Model):
-    """A calendar month in UTC whose pages are counted. Triggers of the database forget it when what it tells has changed."""
+    """A calendar month in UTC whose pages are counted. While a ChangedPages is about it, its rows are read."""
 
     month = models.DateField(primary_key=True)
 
@@ -27,3 +27,19 @@ class MonthlyPages(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pages} in {self.month}"
+
+
+class ChangedPages(models.Model):
+    """Something of these months changed, so what is counted of them is not to be told: triggers of the database write it in
+    the transaction of the change, a row for each change, so that none waits for another. Gone when they are counted anew."""
+
+    id = models.BigAutoField(primary_key=True)
+    since = models.DateField()
+    until = models.DateField(null=True)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.since:%B %Y} and later"
+            if self.until is None
+            else f"{self.since:%B %Y} to {self.until:%B %Y}"
+        )

@@ -2,20 +2,26 @@
 
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection, transaction
+from django.utils import timezone
 
+from incidents import lifecycle
 from incidents.enums import SEVERITIES, Severity
 from incidents.models import Incident
 from incidents.reports.nights import BEGINS, ENDS
 from incidents.reports.scope import Scope
 from incidents.tests.factories import IncidentFactory
+from incidents.timeline import SYSTEM
 from notifications import counted_pages
 from notifications.enums import NotificationStatus
-from notifications.models import CountedPagesMonth, MonthlyPages, Notification
+from notifications.models import ChangedPages, CountedPagesMonth, MonthlyPages, Notification
 from openalert.ids import uuid7
+from openalert.tests.stack import eventually
 from teams.models import User
 from teams.tests.factories import ServiceFactory, UserFactory
 
@@ -141,9 +147,10 @@ def test_counted_months_tell_what_the_rows_tell(services):
 
 
 def months():
-    return [
-        f"{month:%b}" for month in CountedPagesMonth.objects.order_by("month").values_list("month", flat=True)
-    ]
+    """Those that are told as they were counted."""
+    counted = CountedPagesMonth.objects.order_by("month").values_list("month", flat=True)
+    usable = {month for (month,) in counted_pages._fetch(counted_pages.USABLE, {"months": list(counted)})}
+    return [f"{month:%b}" for month in counted if month in usable]
 
 
 def first_of(month, **fields):
@@ -151,10 +158,19 @@ def first_of(month, **fields):
     return sent.order_by("sent_at").first()
 
 
-def test_what_changes_a_counted_month_forgets_it(services):
+def is_right(services):
+    scope = Scope(EDGES[1], NOW, ZoneInfo("UTC"), {service.pk: service for service in services}, SEVERITIES)
+    assert without_hours_of_what_is_no_page(by_key(told(scope))) == without_hours_of_what_is_no_page(
+        reckoned(scope)
+    )
+    return True
+
+
+def test_what_changes_a_counted_month_is_told_at_once(services):
     def count():
         counted_pages.count_months(now=LATER)
         assert months() == ["Nov", "Dec", "Jan", "Feb"]
+        assert not ChangedPages.objects.exists()
 
     count()
     incident = first_of(1).incident
@@ -163,14 +179,95 @@ def test_what_changes_a_counted_month_forgets_it(services):
     Incident.objects.filter(opened_at__gte=datetime(2026, 1, 1, tzinfo=UTC)).update(
         severity=Severity.LOW, service=services[1]
     )
-    assert months() == ["Nov", "Dec"]
+    assert months() == ["Nov", "Dec"] and is_right(services)
     count()
+    assert is_right(services)
     Notification.objects.filter(pk=first_of(12).pk).delete()
     assert months() == ["Nov", "Jan", "Feb"]
     count()
     User.objects.filter(pk=first_of(1).user_id).update(time_zone="Pacific/Auckland")
-    assert months() == [] and not MonthlyPages.objects.exists()
+    assert months() == [] and is_right(services)
     count()
     dead = Notification.objects.filter(status="dead").first()
     Notification.objects.filter(pk=dead.pk).update(status="sent", sent_at=datetime(2025, 12, 5, tzinfo=UTC))
     assert months()[:2] == ["Nov"]
+    Notification.objects.all().delete()
+    assert counted_pages.count_months(now=LATER) == 0
+    assert not MonthlyPages.objects.exists() and not CountedPagesMonth.objects.exists()
+
+
+def test_a_month_that_changes_as_a_report_reads_is_read_anew(services, monkeypatch):
+    counted_pages.count_months(now=LATER)
+    sums, looks = counted_pages._sums, []
+    paged = first_of(1).incident
+
+    def change_first(*arguments):
+        looks.append([f"{month:%b}" for month in arguments[3]])
+        if len(looks) == 1:
+            other = Severity.LOW if paged.severity == Severity.CRITICAL else Severity.CRITICAL
+            Incident.objects.filter(pk=paged.pk).update(severity=other)
+        return sums(*arguments)
+
+    monkeypatch.setattr(counted_pages, "_sums", change_first)
+    scope = Scope(
+        datetime(2026, 1, 1, tzinfo=UTC), NOW, ZoneInfo("UTC"), {s.pk: s for s in services}, [paged.severity]
+    )
+    found = by_key(told(scope))
+    assert looks == [["Dec", "Jan", "Feb"], ["Dec"]]
+    assert without_hours_of_what_is_no_page(found) == without_hours_of_what_is_no_page(reckoned(scope))
+
+
+@pytest.fixture
+def old_incidents(transactional_db):
+    """Two of months that may be counted."""
+    service = ServiceFactory()
+    return IncidentFactory.create_batch(
+        2, service=service, severity=Severity.HIGH, opened_at=timezone.now() - timedelta(days=70)
+    )
+
+
+def in_another_process(call, **arguments):
+    """On a connection of its own."""
+    try:
+        return call(**arguments)
+    finally:
+        connection.close()
+
+
+def waiting():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0]
+
+
+def test_two_who_change_old_incidents_do_not_wait_for_each_other(old_incidents):
+    """One that has changed an incident, and goes on to one that the other has changed meanwhile, would wait for the other,
+    who waited for it, if counting had a lock that both need."""
+    mine, other = old_incidents
+    change = {"severity": Severity.LOW, "actor": SYSTEM}
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            lifecycle.change_severity(incident_id=mine.pk, **change)
+            future = pool.submit(
+                in_another_process, lifecycle.change_severity, incident_id=other.pk, **change
+            )
+            eventually(lambda: future.done() or waiting(), within=20)
+            lifecycle.change_severity(incident_id=other.pk, severity=Severity.CRITICAL, actor=SYSTEM)
+        future.result(timeout=20)
+    assert Incident.objects.get(pk=other.pk).severity == Severity.CRITICAL
+
+
+def test_a_change_that_commits_after_its_month_was_counted_is_told(old_incidents):
+    """Who counts does not see it yet, and neither waits for the other."""
+    at = old_incidents[0].opened_at
+    message = NotificationFactory(
+        incident=old_incidents[0], status=NotificationStatus.SENT, sent_at=at, due_at=at, created_at=at
+    )
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        lifecycle.change_severity(incident_id=message.incident_id, severity=Severity.LOW, actor=SYSTEM)
+        assert pool.submit(in_another_process, counted_pages.count_months).result(timeout=20) > 0
+    assert set(MonthlyPages.objects.values_list("severity", flat=True)) == {Severity.HIGH}
+    assert months() == []
+    counted_pages.count_months()
+    assert set(MonthlyPages.objects.values_list("severity", flat=True)) == {Severity.LOW}
+    assert months()

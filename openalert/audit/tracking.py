@@ -42,6 +42,7 @@ NOT_AUDITED = {
     "incidents.reportsent",
     "incidents.timelineentry",
     "incidents.toldoncall",
+    "notifications.changedpages",
     "notifications.countedpagesmonth",
     "notifications.deliveryattempt",
     "notifications.mailboxmessage",
