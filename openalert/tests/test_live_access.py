@@ -279,6 +279,67 @@ def test_nothing_is_said_and_nothing_looked_up_twice_while_nothing_changes(clien
     assert (found.ended, found.teams) == (frozenset(), {})
 
 
+def test_the_stamp_is_another_after_whatever_concerns_who_may_hear_what(ana, incident):
+    team = TeamFactory()
+
+    def switch_off():
+        type(ana).objects.filter(pk=ana.pk).update(is_active=False)
+
+    before = access.stamp()
+    incident.title = "Disk fuller"
+    incident.save()
+    assert access.stamp() == before
+    for change in (
+        lambda: team.memberships.create(user=ana),
+        lambda: team.memberships.filter(user=ana).update(team=incident.service.team_id),
+        lambda: team.memberships.model.objects.filter(user=ana).delete(),
+        lambda: api_tokens.create_token(by=ana, name="x", team=team, scopes=["incidents:read"]),
+        lambda: TeamFactory(),
+        switch_off,
+    ):
+        if change is not switch_off and not team.memberships.filter(role="manager").exists():
+            team.memberships.create(user=UserFactory(), role="manager")
+            before = access.stamp()
+        change()
+        assert access.stamp() != before
+        before = access.stamp()
+        assert access.stamp() == before
+
+
+def test_who_loses_a_team_while_being_let_in_is_put_out_of_it(client, ana, incident, monkeypatch):
+    """They were looked up before, and came to the others after the last review."""
+    client.force_login(ana)
+    team = incident.service.team
+    admit = access.admit_by_session
+
+    def admit_slowly(key):
+        admitted = admit(key)
+        team.memberships.filter(user=ana).delete()
+        # As if the review of it had come meanwhile.
+        monkeypatch.setattr(hub, "_reviewed", access.stamp())
+        return admitted
+
+    async def story(socket):
+        nonlocal hub
+        await socket.say(type="hello")
+        await socket.hear_until("welcome")
+        hub = current_hub()
+        async with asyncio.timeout(15):
+            while hub._reviewed != await sync_to_async(access.stamp)():
+                await asyncio.sleep(0.05)
+        team_member = Socket(client=client)
+        await team_member.connect()
+        monkeypatch.setattr(access, "admit_by_session", admit_slowly)
+        monkeypatch.setattr(access, "teams_of", lambda rooms: {f"team:{team.pk}": str(team.pk)})
+        await team_member.say(type="hello")
+        heard = await team_member.hear_until("unsubscribed")
+        await team_member.disconnect()
+        return heard[-1]["room"]
+
+    hub = None
+    assert tell(story, client=client) == f"team:{team.pk}"
+
+
 @pytest.mark.parametrize("how", ["signs out", "is switched off", "gets a new password"])
 def test_who_is_signed_out_is_put_out(client, ana, how):
     client.force_login(ana)
