@@ -46,6 +46,16 @@ SELECT k.id::text FROM unnest(%s::uuid[], %s::bigint[]) AS k(id, stamp)
 LEFT JOIN LATERAL ({PERSON} AND u.id = k.id OFFSET 0) AS p ON true
 WHERE p.stamp IS DISTINCT FROM k.stamp
 """  # noqa: S608 - words of our own
+# Another text after any change of the rows that PERSON reads: whoever writes a row gives it another xmin. Tokens are
+# written whenever they are used, so of those it is what they say.
+STAMP = """
+SELECT ROW(
+    (SELECT sum(hashtextextended(ctid::text || xmin::text, 0)) FROM teams_user),
+    (SELECT sum(hashtextextended(ctid::text || xmin::text, 0)) FROM teams_membership),
+    (SELECT sum(hashtextextended(ctid::text || xmin::text, 0)) FROM teams_team),
+    (SELECT sum(hashtextextended(user_id::text || team_id::text, 0)) FROM teams_apitoken WHERE team_id IS NOT NULL)
+)::text
+"""
 ENDED = """
 SELECT k.key FROM unnest(%s::text[]) AS k(key)
 WHERE NOT EXISTS (SELECT FROM django_session s WHERE s.session_key = k.key AND s.expire_date > %s)
@@ -170,17 +180,24 @@ def teams_of(rooms: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def stamp() -> str:
+    """Of who people are and the teams they belong to, all of them: the same text as before if nothing has changed."""
+    [(found,)] = sql.fetch(STAMP, [])
+    return str(found)
+
+
 def review(people: Iterable[Person], sessions: Iterable[str], teams: dict[str, str]) -> Review:
-    """What is not any more as it was, by a fixed number of queries; most often nothing, and then that is all.
+    """What is not any more as it was, by a query for each of the three; most often nothing, and then that is all.
 
     `teams` are those of the rooms of incidents and services.
     """
-    stamps = {(person.id, person.stamp) for person in people}
-    parameters = [sql.as_array(id for id, _ in stamps), sql.as_array(str(stamp) for _, stamp in stamps)]
-    changed = frozenset(row[0] for row in sql.fetch(CHANGED, parameters))
-    now = timezone.now()
-    ended = frozenset(row[0] for row in sql.fetch(ENDED, [list(sessions), now, now]))
-    moved = {}
+    changed, ended, moved = frozenset[str](), frozenset[str](), dict[str, str | None]()
+    if stamps := {(person.id, person.stamp) for person in people}:
+        parameters = [sql.as_array(id for id, _ in stamps), sql.as_array(str(stamp) for _, stamp in stamps)]
+        changed = frozenset(row[0] for row in sql.fetch(CHANGED, parameters))
+    if keys := list(sessions):
+        now = timezone.now()
+        ended = frozenset(row[0] for row in sql.fetch(ENDED, [keys, now, now]))
     if teams:
         kinds: dict[str, list[tuple[str, str]]] = {"incident": [], "service": []}
         for room, team in teams.items():

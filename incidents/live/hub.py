@@ -33,10 +33,13 @@ logger = logging.getLogger(__name__)
 READ_EVERY_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
-# Whoever loses a team, or their sign-in, hears nothing any more after so long. People are looked at a few at a time:
-# hundreds at once would keep the database and this process from what is to be told.
+# Whoever loses a team, or their sign-in, hears nothing any more after so long. Sessions and rooms are looked at in parts,
+# and people, when anything has changed, a few at a time: hundreds at once would keep the database and this process from
+# what is to be told.
 REVIEW_EVERY_SECONDS = 2.0
 REVIEW_PARTS = 10
+PEOPLE_AT_A_TIME = 50
+BETWEEN_PEOPLE_SECONDS = 0.02
 COUNTERS_EVERY_SECONDS = 0.5
 # Between events the loop does other things too.
 EVENTS_AT_A_TIME = 20
@@ -67,6 +70,8 @@ class Hub:
         self._counters: dict[str, tuple[list[str], str, Any]] = {}
         self._numbers: dict[str, int] = {}  # of the last message from each publisher
         self._reading = asyncio.Lock()
+        self._reviewed = ""  # the stamp with which all people were reviewed
+        self._is_somebody_new = False
         self._tasks = [
             asyncio.create_task(work)
             for work in (self._follow(), self._listen(), self._review_again_and_again(), self.presence.keep())
@@ -76,6 +81,7 @@ class Hub:
 
     def enter(self, socket: Socket) -> None:
         self.sockets.add(socket)
+        self._is_somebody_new = True
 
     def leave(self, socket: Socket) -> None:
         """The connection is gone."""
@@ -265,25 +271,45 @@ class Hub:
         for part in cycle(range(REVIEW_PARTS)):
             await asyncio.sleep(REVIEW_EVERY_SECONDS / REVIEW_PARTS)
             try:
-                await self._review(part)
+                if part == 0:
+                    await self._review_people()
+                await self._review_sessions_and_rooms(part)
             except Exception as failure:  # the database is away: nothing is told then either
                 logger.warning("who may hear what could not be reviewed: %r", failure)
 
-    async def _review(self, part: int) -> None:
+    async def _review_people(self) -> None:
+        """All of them, if anything has changed about anybody; who is new was looked up some time ago."""
+        if self._is_somebody_new:
+            self._is_somebody_new, self._reviewed = False, ""
+        stamp = await in_thread(access.stamp)
+        if stamp == self._reviewed:
+            return
+        self._reviewed = ""
+        known = self._known()
+        people = [socket.person for socket in known if socket.person]
+        for start in range(0, len(people), PEOPLE_AT_A_TIME):
+            await self._review(known, people[start : start + PEOPLE_AT_A_TIME], set(), {})
+            await asyncio.sleep(BETWEEN_PEOPLE_SECONDS)
+        self._reviewed = stamp
+
+    async def _review_sessions_and_rooms(self, part: int) -> None:
         def is_due(key: str) -> bool:
             return hash(key) % REVIEW_PARTS == part
 
-        known = [socket for socket in self.sockets if socket.person and not socket.is_closed]
-        due = [socket for socket in known if socket.person and is_due(socket.person.id)]
+        known = self._known()
+        sessions = {socket.session for socket in known if socket.session and is_due(socket.session)}
         teams = {room: team for room, team in self.teams.items() if is_due(room)}
-        if not due and not teams:
-            return
-        found = await in_thread(
-            access.review,
-            [socket.person for socket in due if socket.person],
-            {socket.session for socket in due if socket.session},
-            teams,
-        )
+        if sessions or teams:
+            await self._review(known, [], sessions, teams)
+
+    def _known(self) -> list[Socket]:
+        return [socket for socket in self.sockets if socket.person and not socket.is_closed]
+
+    async def _review(
+        self, known: list[Socket], people: list[Person], sessions: set[str], teams: dict[str, str]
+    ) -> None:
+        """`known` are those who have been looked up before now: of others it would be yesterday's news."""
+        found = await in_thread(access.review, people, sessions, teams)
         if not found:
             return
         for room, team in found.teams.items():

@@ -9,17 +9,20 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from incidents import consumers, lifecycle, rooms
 from incidents.consumers import NOT_SIGNED_IN, TOKEN_EXPIRED
 from incidents.live import access, log
+from incidents.live.hub import current_hub
 from incidents.models import LiveEvent
 from incidents.tests.factories import IncidentFactory
 from incidents.timeline import SYSTEM
 from openalert import sql
 from openalert.asgi import application
 from teams import api_tokens
+from teams.models import ApiToken
 from teams.tests.factories import ServiceFactory, TeamFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -277,6 +280,58 @@ def test_nothing_is_said_and_nothing_looked_up_twice_while_nothing_changes(clien
     found = reviewed()
     assert (found.changed, found.people[str(ana.pk)].name) == ({str(ana.pk)}, "Ana Ruiz")
     assert (found.ended, found.teams) == (frozenset(), {})
+
+
+def test_the_stamp_is_another_after_whatever_concerns_who_may_hear_what(ana, incident):
+    team, manager = TeamFactory(), UserFactory()
+    team.memberships.create(user=manager, role="manager")
+    known, _ = api_tokens.create_token(by=manager, name="wall", team=team, scopes=["incidents:read"])
+    stamps = [access.stamp()]
+    type(incident).objects.update(title="Disk fuller")
+    ApiToken.objects.update(last_used_at=timezone.now())
+    assert access.stamp() == stamps[0]
+    for change in (
+        lambda: team.memberships.create(user=ana),
+        lambda: team.memberships.filter(user=ana).update(team=incident.service.team_id),
+        lambda: ana.memberships.all().delete(),
+        lambda: ApiToken.objects.filter(pk=known.pk).update(team=incident.service.team_id),
+        lambda: type(ana).objects.filter(pk=ana.pk).update(is_active=False),
+        TeamFactory,
+    ):
+        change()
+        stamps.append(access.stamp())
+    assert len(set(stamps)) == len(stamps)
+    assert access.stamp() == stamps[-1]
+
+
+def test_who_loses_a_team_while_they_are_let_in_is_put_out_of_it(client, ana, incident, monkeypatch):
+    """They were looked up before, and came to the others after those were reviewed."""
+    client.force_login(ana)
+    admit = access.admit_by_session
+
+    async def story(socket):
+        await socket.say(type="hello")
+        await socket.hear()
+        hub = current_hub()
+
+        def admit_late(key):
+            admitted = admit(key)
+            ana.memberships.all().delete()
+            hub._reviewed = access.stamp()
+            return admitted
+
+        monkeypatch.setattr(access, "admit_by_session", admit_late)
+        async with asyncio.timeout(15):
+            while hub._is_somebody_new or not hub._reviewed:
+                await asyncio.sleep(0.01)
+        late = Socket(client=client)
+        await late.connect()
+        await late.say(type="hello")
+        heard = await late.hear_until("unsubscribed")
+        await late.disconnect()
+        return [message["room"] for message in heard if message["type"] == "unsubscribed"]
+
+    assert tell(story, client=client) == [f"team:{incident.service.team_id}"]
 
 
 @pytest.mark.parametrize("how", ["signs out", "is switched off", "gets a new password"])
