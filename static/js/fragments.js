@@ -29,7 +29,8 @@ function retry({ target }) {
   button.closest(".load-failed").replaceWith(skeleton);
   const verb = part.hasAttribute("hx-get") ? "get" : "post";
   const swap = part.getAttribute("hx-swap") ?? "innerHTML";
-  window.htmx.ajax(verb, part.getAttribute(`hx-${verb}`), { source: part, target: part, swap });
+  // A failure comes to `tell`, as an event.
+  window.htmx.ajax(verb, part.getAttribute(`hx-${verb}`), { source: part, target: part, swap }).catch(() => {});
 }
 
 export function start() {
