@@ -5,7 +5,7 @@
  */
 
 const links = () => [...document.querySelectorAll(".row-link")];
-const linkOf = (element) => element?.closest(".rows > li")?.querySelector(".row-link");
+const linkOf = (element) => element?.closest(".row-link") ?? element?.closest(".rows > li")?.querySelector(".row-link");
 
 /** What has the focus while something is swapped in: the row's address and its place among all rows. */
 let held = null;
