@@ -1,10 +1,15 @@
 """What holds for every page: see every_page.py for how they are found."""
 
+import re
+
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from openalert.tests import every_page
+
+LIVE = re.compile(r"<[a-z]+\b[^<>]*\bdata-live=[^<>]*>")
 
 
 def count_queries(client, path):
@@ -28,3 +33,13 @@ def test_no_page_asks_more_for_more_rows(db, settings):
         path: (len(before[path]), len(after[path])) for path in before if len(after[path]) > len(before[path])
     }
     assert more == {}
+
+
+def test_what_is_live_is_fetched_again():
+    elements = [
+        element
+        for template in (settings.BASE_DIR / "templates").rglob("*.html")
+        for element in LIVE.findall(template.read_text())
+    ]
+    assert len(elements) > 30
+    assert [element for element in elements if "live-refresh" not in element] == []

@@ -17,7 +17,7 @@ from openalert import demo
 from openalert.first_steps.progress import NAMES, TEST_KEY, Progress
 from openalert.management.commands import up
 from openalert.tests import axe
-from openalert.tests.browser import running_browser
+from openalert.tests.browser import running_browser, wait_until
 from openalert.tests.programs import needs
 from openalert.tests.stack import eventually
 from teams import first_admin, oncall
@@ -217,7 +217,7 @@ def test_from_nothing_to_an_answered_page_on_a_phone(stack, monkeypatch, tmp_pat
         )
         page.goto(stack.url)
         page.wait_for_url("**/set-up/")
-        page.wait_for_function("document.querySelector('[name=time_zone]').value === 'America/New_York'")
+        wait_until(page, "document.querySelector('[name=time_zone]').value === 'America/New_York'")
         look("set-up")
         page.get_by_label("Set-up code").fill("AAAA-BBBB")
         page.get_by_label("Your name").fill("Ana Ruiz")

@@ -89,12 +89,17 @@ class Refresher {
   }
 }
 
-/** Somebody is typing or choosing in it, or is asked whether they are sure: new content would take that away. */
+/** What the mouse or a finger is down on: replaced before it is up, its click would come to nothing. */
+let pressed = null;
+
+/** Somebody is typing, pressing or choosing in it, is asked whether they are sure, or waits for the answer to what they
+ * did there: new content would take that away. What htmx is told for a button that is gone, nobody hears. */
 function isInUse(element) {
   const focused = document.activeElement;
   const typing =
     element.contains(focused) && focused.matches("input:not([type=checkbox], [type=radio]), textarea, select");
-  return typing || element.querySelector("details.menu[open], dialog[open], [data-asking]") !== null;
+  const inUse = "details.menu[open], dialog[open], [data-asking], .btn[aria-busy=true]";
+  return typing || (pressed !== null && element.contains(pressed)) || element.querySelector(inUse) !== null;
 }
 
 const refresher = new Refresher();
@@ -190,12 +195,14 @@ function start(path) {
     if (connection.state === "live") outbox.send();
   });
   document.addEventListener("htmx:afterSettle", syncRooms);
-  // For what is not told by the server. An event that htmx listens for on the body can be lost: a region that was just
-  // swapped in listens only once it has settled.
+  // For what is not told by the server.
   document.addEventListener("openalert:changed", ({ detail: { id } }) => refresher.request(id));
   document.addEventListener("htmx:beforeRequest", refresher.began);
   document.addEventListener("htmx:beforeSwap", refresher.arrived);
   document.addEventListener("htmx:afterRequest", refresher.ended);
+  document.addEventListener("pointerdown", ({ target }) => (pressed = target), true);
+  // Not before the click, which follows.
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => setTimeout(() => (pressed = null)), true);
   document.addEventListener("visibilitychange", () => {
     syncRooms();
     if (document.hidden) return;

@@ -11,7 +11,7 @@ export function csrfToken() {
   return cookie?.[1] ?? document.querySelector("meta[name=csrf-token]")?.content ?? "";
 }
 
-/** Nobody pressed anything: a failure is the live connection's to tell. */
+/** Nobody pressed anything: a failure is the live connection's to tell, or told in its place (fragments.js). */
 function isBackground({ requestConfig }) {
   return ["live-refresh", "load", "revealed", "every"].includes(requestConfig?.triggeringEvent?.type ?? "every");
 }

@@ -5,6 +5,7 @@
  * (WCAG 2.1.4), in the help that "?" opens.
  */
 
+import * as rows from "./rows.js";
 import { recall, remember } from "./storage.js";
 
 const SEQUENCE_MS = 1200;
@@ -73,16 +74,11 @@ function showHelp() {
   dialog.showModal();
 }
 
-function moveAlongRows(step) {
-  const links = [...document.querySelectorAll(".row-link")];
-  const here = links.findIndex((link) => link === document.activeElement);
-  links[Math.min(links.length - 1, Math.max(0, here + step))]?.focus();
-}
-
 export function start() {
   if (!document.getElementById("shortcuts-dialog")) return;
-  register({ keys: "j", label: "Next in the list", run: () => moveAlongRows(1) });
-  register({ keys: "k", label: "Previous in the list", run: () => moveAlongRows(-1) });
+  rows.start();
+  register({ keys: "j", label: "Next in the list", run: () => rows.step(1) });
+  register({ keys: "k", label: "Previous in the list", run: () => rows.step(-1) });
   register({ keys: "?", label: "This help", run: showHelp });
   document.addEventListener("keydown", onKey);
   document.addEventListener("change", ({ target }) => {

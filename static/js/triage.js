@@ -45,6 +45,7 @@ const focusedRow = () => document.activeElement?.closest("#incidents .rows > li"
 function answer(key) {
   const row = focusedRow();
   const button = row?.querySelector(`[data-row-action="${key}"]`);
+  if (button?.ariaBusy === "true") return; // pressed twice
   if (button) button.click();
   else toast({ title: row ? "This one needs no such answer" : "Go to a row first: J and K", tone: "info", timeout: 4000 });
 }
@@ -68,7 +69,6 @@ const concernsList = ({ detail }) => detail.target?.id === "incidents" || detail
 
 if (bulk) {
   document.addEventListener("change", ({ target }) => target.matches("#incidents input[name=number]") && choose(target, target.checked));
-  // Not only when it has settled: until then a key would find nothing chosen.
   document.addEventListener("htmx:afterSwap", restore);
   document.addEventListener("choice-done", () => chooseAll(false));
   register({ keys: "a", label: "Acknowledge the row", run: () => answer("a") });

@@ -1,6 +1,7 @@
 """`manage.py take_screenshots`: every page of a running demo, wide and phone, light and dark.
 
-A new page gets a line in PAGES: its name, who looks at it, and its path.
+A new page gets a line in PAGES: its name, who looks at it, and its path. In an installation where nobody is yet, only
+the page for that is there to be photographed.
 """
 
 import base64
@@ -20,16 +21,22 @@ from playwright.sync_api import BrowserContext, Page
 from alerts.enums import Source
 from alerts.models import Heartbeat, Integration, IntegrationRule
 from escalations.models import EscalationPolicy, RoutingRule
+from incidents import action_items, lifecycle, postmortems, roles, status_updates, task_list
+from incidents.enums import Status, UpdateState
 from incidents.models import Incident
-from notifications.models import MailboxMessage
+from incidents.timeline import Actor
+from notifications import answer_links, webhooks
+from notifications.enums import Action, Channel, WebhookEvent
+from notifications.models import MailboxMessage, Notification, Webhook
 from openalert import demo
 from openalert.tests.browser import running_browser, sign_in, wait_until
-from teams.models import Schedule, Service
+from teams import api_tokens
+from teams.models import ApiToken, Schedule, Service, Team, User
 
 SIZES = {"wide": (1280, 900), "phone": (360, 780)}
 SCHEMES = ("light", "dark")
-QUALITY = 80  # of WebP
-TALLEST = 4000  # pixels of a phone's page
+QUALITY = 60  # of WebP
+TALLEST = 3000  # pixels of a phone's page
 MAIL_WITHIN_SECONDS = 30
 SETTLED = "document.readyState === 'complete' && !document.querySelector('.htmx-request, .skeleton')"
 
@@ -39,6 +46,8 @@ class Demo:
     """The rows that pages are photographed with."""
 
     incident: Incident
+    worked_on: Incident
+    looked_back_at: Incident
     integration: Integration
     schedule: Schedule = field(default_factory=lambda: Schedule.objects.get(name="Payments, first line"))
     services: dict[str, Service] = field(default_factory=lambda: {s.name: s for s in Service.objects.all()})
@@ -61,26 +70,37 @@ ANA, CARLA, NOBODY = "ana", "carla", "nobody"
 # name: (who looks at it, its path). Those of no path are left out: there is nothing to show.
 PAGES: dict[str, tuple[str, Address]] = {
     "login": (NOBODY, lambda demo: reverse("login")),
+    "password-reset": (NOBODY, lambda demo: reverse("password-reset")),
     "offline": (NOBODY, lambda demo: reverse("offline")),
     "incidents": (ANA, lambda demo: reverse("incidents")),
     "incidents-resolved": (ANA, lambda demo: f"{reverse('incidents')}?state=resolved"),
     "incident": (ANA, lambda demo: demo.incident.get_absolute_url()),
+    "incident-worked-on": (ANA, lambda demo: demo.worked_on.get_absolute_url()),
     "incident-resolved": (ANA, lambda demo: _resolved(demo).get_absolute_url()),
     "incident-new": (ANA, lambda demo: reverse("incident-new")),
+    "incident-answer": (NOBODY, lambda demo: _answer(demo)),
     "incident-merge": (ANA, lambda demo: reverse("incident-merge", args=[demo.incident.number])),
     "incident-snooze": (ANA, lambda demo: reverse("incident-snooze", args=[demo.incident.number])),
+    "incident-split": (ANA, lambda demo: reverse("incident-split", args=[demo.incident.number])),
+    "incident-subscribers": (ANA, lambda demo: reverse("incident-subscribers", args=[demo.worked_on.number])),
+    "postmortem": (ANA, lambda demo: reverse("postmortem", args=[demo.looked_back_at.number])),
+    "action-items": (ANA, lambda demo: reverse("action-items")),
+    "response-settings": (CARLA, lambda demo: reverse("response-settings", args=[demo.service.team_id])),
+    "filter-save": (ANA, lambda demo: f"{reverse('filter-save')}?severity=critical&mine=1"),
     "on-call": (ANA, lambda demo: reverse("on-call")),
     "my-shifts": (ANA, lambda demo: reverse("my-shifts")),
     "schedule": (ANA, lambda demo: reverse("schedule", args=[demo.schedule.pk])),
     "schedule-calendar": (ANA, lambda demo: reverse("schedule-calendar", args=[demo.schedule.pk])),
+    "schedule-new": (CARLA, lambda demo: reverse("schedule-new")),
     "schedule-edit": (CARLA, lambda demo: reverse("schedule-edit", args=[demo.schedule.pk])),
     "layer": (CARLA, lambda demo: reverse("layer", args=[demo.schedule.layers.earliest("position").pk])),
     "override": (ANA, lambda demo: reverse("override-new", args=[demo.schedule.pk])),
+    "hand-over-note": (ANA, lambda demo: reverse("note-new", args=[demo.schedule.pk])),
     "swap": (ANA, lambda demo: reverse("swap-new", args=[demo.schedule.pk])),
     "services": (ANA, lambda demo: reverse("services")),
     "service": (ANA, lambda demo: reverse("service", args=[demo.service.pk])),
-    "maintenance": (ANA, lambda demo: reverse("maintenance")),
-    "maintenance-calendar": (ANA, lambda demo: reverse("maintenance-calendar")),
+    "maintenance": (CARLA, lambda demo: reverse("maintenance")),
+    "maintenance-calendar": (CARLA, lambda demo: reverse("maintenance-calendar")),
     "maintenance-new": (ANA, lambda demo: reverse("maintenance-new")),
     "heartbeats": (CARLA, lambda demo: reverse("heartbeats")),
     "heartbeat": (CARLA, lambda demo: _heartbeat()),
@@ -88,6 +108,8 @@ PAGES: dict[str, tuple[str, Address]] = {
     "dependency-new": (CARLA, lambda demo: reverse("dependency-new", args=[demo.service.pk])),
     "integration-new": (CARLA, lambda demo: reverse("integration-new", args=[demo.service.pk])),
     "integration": (CARLA, lambda demo: reverse("integration", args=[demo.integration.pk])),
+    "integration-edit": (CARLA, lambda demo: reverse("integration-edit", args=[demo.integration.pk])),
+    "integration-key": (CARLA, lambda demo: reverse("integration-key", args=[demo.integration.pk])),
     "rules": (CARLA, lambda demo: reverse("integration-rules", args=[demo.integration.pk])),
     "rule": (CARLA, lambda demo: _rule(demo)),
     "fields": (CARLA, lambda demo: _fields()),
@@ -100,25 +122,64 @@ PAGES: dict[str, tuple[str, Address]] = {
     "service-edit": (CARLA, lambda demo: reverse("service-edit", args=[demo.service.pk])),
     "preview": (CARLA, lambda demo: reverse("service-preview", args=[demo.service.pk])),
     "reports": (CARLA, lambda demo: f"{reverse('reports')}?period=30"),
-    "report": (CARLA, lambda demo: f"{reverse('report', args=['incidents'])}?period=30"),
+    "report": (CARLA, lambda demo: _section("incidents")),
+    "report-over-time": (CARLA, lambda demo: _section("over-time")),
+    "report-pages": (CARLA, lambda demo: _section("pages")),
+    "report-alerts": (CARLA, lambda demo: _section("alerts")),
+    "report-delivery": (CARLA, lambda demo: _section("delivery")),
+    "report-escalations": (CARLA, lambda demo: _section("escalations")),
+    "report-on-call": (CARLA, lambda demo: _section("on-call")),
     "me": (ANA, lambda demo: reverse("me")),
     "profile": (ANA, lambda demo: reverse("profile")),
     "password": (ANA, lambda demo: reverse("password")),
+    "second-factor": (ANA, lambda demo: reverse("second-factor")),
+    "api-tokens": (CARLA, lambda demo: reverse("api-tokens")),
     "my-pages": (ANA, lambda demo: reverse("my-pages")),
     "my-deliveries": (ANA, lambda demo: reverse("my-deliveries")),
     "mailbox": (ANA, lambda demo: reverse("mailbox")),
     "mailbox-message": (ANA, lambda demo: _letter()),
     "webhooks": (CARLA, lambda demo: reverse("webhooks")),
+    "webhook": (CARLA, lambda demo: reverse("webhook", args=[Webhook.objects.latest("created_at").pk])),
     "dead-letters": (CARLA, lambda demo: reverse("dead-letters")),
     "queues": (CARLA, lambda demo: reverse("queues")),
+    "audit": (CARLA, lambda demo: reverse("audit")),
+    "first-steps": (CARLA, lambda demo: reverse("first-steps")),
+    "first-steps-people": (CARLA, lambda demo: reverse("first-step", args=["people"])),
+    "first-steps-test": (CARLA, lambda demo: reverse("first-step", args=["test"])),
+    "admin": (CARLA, lambda demo: reverse("admin:index")),
+    "admin-services": (CARLA, lambda demo: reverse("admin:teams_service_changelist")),
+    "admin-policy": (
+        CARLA,
+        lambda demo: reverse("admin:escalations_escalationpolicy_change", args=[demo.policy.pk]),
+    ),
+    "admin-history": (
+        CARLA,
+        lambda demo: reverse("admin:escalations_escalationpolicy_history", args=[demo.policy.pk]),
+    ),
 }
+PAGES_OF_NOBODY: dict[str, str] = {"set-up": "/set-up/"}
 PEOPLE = {ANA: demo.ANA, CARLA: demo.CARLA}
 
 
 def _resolved(demo: Demo) -> Incident:
-    return Incident.objects.filter(service__team=demo.service.team, resolved_at__isnull=False).latest(
-        "opened_at"
-    )
+    return _resolved_of(demo.service.team)
+
+
+def _resolved_of(team: Team) -> Incident:
+    """The newest that is over, and is not a part of another."""
+    over = Incident.objects.filter(service__team=team, resolved_at__isnull=False, merged_into=None)
+    return over.latest("opened_at")
+
+
+def _answer(demo: Demo) -> str | None:
+    page = Notification.objects.filter(incident=demo.incident, channel=Channel.EMAIL).first()
+    if not page:
+        return None
+    return reverse("answer", args=[answer_links.sign(page.pk, Action.ACKNOWLEDGE, is_personal=True)])
+
+
+def _section(slug: str) -> str:
+    return f"{reverse('report', args=[slug])}?period=30"
 
 
 def _letter() -> str | None:
@@ -147,13 +208,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--to", type=Path, default=settings.BASE_DIR / "docs" / "screenshots")
-        parser.add_argument("--only", nargs="*", choices=PAGES, metavar="PAGE", help="names, like incident")
+        parser.add_argument(
+            "--only",
+            nargs="*",
+            choices=[*PAGES, *PAGES_OF_NOBODY],
+            metavar="PAGE",
+            help="names, like incident",
+        )
 
     def handle(self, *args: Any, to: Path, only: list[str] | None, **options: Any) -> None:
         to.mkdir(parents=True, exist_ok=True)
-        scene = self.scene()
         # Now: once the browser runs, Django takes this thread for an asynchronous one.
-        found = [(name, who, address(scene)) for name, (who, address) in PAGES.items()]
+        found: list[tuple[str, str, str | None]]
+        if User.objects.exists():
+            scene = self.scene()
+            found = [(name, who, address(scene)) for name, (who, address) in PAGES.items()]
+        else:
+            found = [(name, NOBODY, path) for name, path in PAGES_OF_NOBODY.items()]
         wanted = [(name, who, path) for name, who, path in found if path and (not only or name in only)]
         with running_browser() as browser:
             for size, (width, height) in SIZES.items():
@@ -203,7 +274,49 @@ class Command(BaseCommand):
         deadline = time.monotonic() + MAIL_WITHIN_SECONDS
         while not MailboxMessage.objects.exists() and time.monotonic() < deadline:
             time.sleep(0.5)
-        return Demo(incident, integration)
+        return Demo(incident, work_on(incident), look_back_at(incident), integration)
+
+
+def work_on(incident: Incident) -> Incident:
+    """The incident of the team that somebody works on longest, with what people write on one; and what a team has besides."""
+    ana, bo, carla = (User.objects.get(email=person.email) for person in (demo.ANA, demo.BO, demo.CARLA))
+    team = incident.service.team
+    acknowledged = Incident.objects.filter(service__team=team, status=Status.ACKNOWLEDGED)
+    worked_on = acknowledged.exclude(pk=incident.pk).earliest("opened_at")
+    if not worked_on.tasks.exists():
+        by: dict[str, Any] = {"incident_id": worked_on.pk, "actor": Actor.person(ana, via="web")}
+        roles.assign(**by, role="Commander", user=ana)
+        task_list.add_task(**by, text="Ask the bank whether it is theirs", assignee=bo)
+        task_list.add_task(**by, text="Tell support what to say")
+        lifecycle.set_summary(
+            **by,
+            text="The bank answers slowly since its release. **No payment is lost**: they wait and are sent.",
+        )
+        lifecycle.add_note(
+            **by,
+            text="Seen from both regions:\n\n- eu-1: 8 s\n- us-1: 11 s\n\nTimeouts are at `15 s`, so it still works.",
+        )
+        status_updates.publish(
+            **by, state=UpdateState.IDENTIFIED, text="Bank transfers take some minutes longer than usual."
+        )
+    if not Webhook.objects.filter(team=team).exists():
+        hook = Webhook(team=team, name="Deployment bot", url="https://bot.example.org/openalert")
+        hook.events = [WebhookEvent.OPENED, WebhookEvent.RESOLVED]
+        webhooks.create(hook)
+    if not ApiToken.objects.filter(team=team).exists():
+        api_tokens.create_token(by=carla, name="Status page", scopes=["incidents:read"], team=team)
+    return worked_on
+
+
+def look_back_at(incident: Incident) -> Incident:
+    """One that is over, with a postmortem and something to do."""
+    old = _resolved_of(incident.service.team)
+    ana = User.objects.get(email=demo.ANA.email)
+    by: dict[str, Any] = {"incident_id": old.pk, "actor": Actor.person(ana, via="web")}
+    postmortems.start(**by)
+    if not old.action_items.exists():
+        action_items.add_item(**by, text="Alert before the queue is full, not after", assignee=ana)
+    return old
 
 
 def _photograph(page: Page, size: str) -> bytes:
