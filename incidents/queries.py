@@ -14,7 +14,7 @@ from teams.models import User
 
 from .enums import Severity, Status
 from .models import Incident, IncidentQuerySet
-from .search import found_ids
+from .search import among, found_ids, says
 
 UNRESOLVED, ALL = "unresolved", "all"
 UNRESOLVED_STATUSES = [Status.OPEN, Status.ACKNOWLEDGED, Status.SNOOZED]
@@ -74,6 +74,16 @@ class Counts:
     by_status: dict[Status, int]
     by_severity: dict[Severity, int]
 
+    def of_state(self, state: str) -> int | None:
+        """How many the filter lets through in this state; None for those that are not counted here."""
+        return (
+            self.unresolved
+            if state == UNRESOLVED
+            else self.by_status.get(Status(state))
+            if state != ALL
+            else None
+        )
+
 
 def counts_of(user: User, wanted: IncidentFilter) -> Counts:
     """How many unresolved incidents the filter lets through: by status whatever its state, and by severity whatever its
@@ -94,7 +104,7 @@ def merge_targets(user: User, source: Incident, text: str = "") -> IncidentQuery
     """Unresolved incidents into which `user` may merge `source`, those of its service first, then the newest."""
     incidents = Incident.objects.unresolved().filter(service__team__in=teams_to_respond_for(user))
     if text:
-        incidents = incidents.filter(pk__in=found_ids(text))
+        incidents = incidents.filter(says(text))
     is_near = Case(When(service=source.service_id, then=Value(0)), default=Value(1))
     return (
         incidents.exclude(pk=source.pk).select_related("service__team").order_by(is_near, "-opened_at", "-pk")
@@ -123,4 +133,4 @@ def _narrowed(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
         incidents = incidents.filter(assigned_to=user)
     if wanted.days:
         incidents = incidents.filter(opened_at__gte=timezone.now() - timedelta(days=wanted.days))
-    return incidents.filter(pk__in=wanted.found) if wanted.text else incidents
+    return incidents.filter(among(wanted.found)) if wanted.text else incidents

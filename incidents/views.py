@@ -38,9 +38,12 @@ def incident_list(request: HttpRequest) -> HttpResponse:
     form = FilterForm(request.GET, user=request.user)
     wanted = form.filter()
     found = queries.incidents_for_list(request.user, wanted)
-    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
-    notes = parts.notes_for(page)
     counts = queries.counts_of(request.user, wanted)
+    paginator = Paginator(found, PAGE_SIZE)
+    if (count := counts.of_state(wanted.state)) is not None:
+        paginator.count = count  # counted already
+    page = paginator.get_page(request.GET.get("page"))
+    notes = parts.notes_for(page)
     tabs = [
         (queries.UNRESOLVED, "Unresolved", counts.unresolved),
         *((status, status.label, counts.by_status[status]) for status in queries.UNRESOLVED_STATUSES),

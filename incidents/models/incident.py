@@ -33,7 +33,9 @@ NUMBER_SEQUENCE = "incidents_incident_number_seq"
 class IncidentQuerySet(models.QuerySet["Incident"]):
     def visible_to(self, user: "User | AnonymousUser") -> "IncidentQuerySet":
         """Those about services of the teams that `user` belongs to; all of them for a superuser."""
-        return self.filter(service__team__in=Team.objects.visible_to(user))
+        teams = Team.objects.visible_to(user)
+        # Every incident has a team: asking for it anyway would join all of them, to count them or to find the newest.
+        return self.filter(service__team__in=teams) if teams.query.has_filters() else self
 
     def unresolved(self) -> "IncidentQuerySet":
         return self.exclude(status=Status.RESOLVED)
