@@ -1,7 +1,8 @@
 /** Socket.IO with its Redis adapter, as its documentation has it: `join` puts a client into a room.
  *
  * With EMIT=1 it is the process that events come from: lines {"room", "event"} on stdin are sent to their rooms, and
- * {"n", "at"} is written once that was asked for. The others serve clients on PORT.
+ * `number begun done` (Unix times) is written once that was asked for; before the first, it has sent some to a room that
+ * nobody is in. The others serve clients on PORT.
  */
 
 import { createServer } from "node:http";
@@ -36,7 +37,10 @@ io.on("connection", (socket) => {
 
 const now = () => (performance.timeOrigin + performance.now()) / 1000;
 
+const WARM_EVENTS = 20;
+
 if (process.env.EMIT) {
+  for (let number = 0; number < WARM_EVENTS; number++) io.to("nobody").emit("event", {});
   for await (const line of createInterface({ input: process.stdin })) {
     const { room, event } = JSON.parse(line);
     const begun = now();

@@ -283,7 +283,7 @@ def test_nothing_is_said_and_nothing_looked_up_twice_while_nothing_changes(clien
 
 
 def test_the_stamp_is_another_after_whatever_concerns_who_may_hear_what(ana, incident):
-    team, manager = TeamFactory(), UserFactory()
+    team, other, manager = TeamFactory(), TeamFactory(), UserFactory()
     team.memberships.create(user=manager, role="manager")
     known, _ = api_tokens.create_token(by=manager, name="wall", team=team, scopes=["incidents:read"])
     stamps = [access.stamp()]
@@ -292,9 +292,9 @@ def test_the_stamp_is_another_after_whatever_concerns_who_may_hear_what(ana, inc
     assert access.stamp() == stamps[0]
     for change in (
         lambda: team.memberships.create(user=ana),
-        lambda: team.memberships.filter(user=ana).update(team=incident.service.team_id),
+        lambda: team.memberships.filter(user=ana).update(team=other),
         lambda: ana.memberships.all().delete(),
-        lambda: ApiToken.objects.filter(pk=known.pk).update(team=incident.service.team_id),
+        lambda: ApiToken.objects.filter(pk=known.pk).update(team=other),
         lambda: type(ana).objects.filter(pk=ana.pk).update(is_active=False),
         TeamFactory,
     ):
