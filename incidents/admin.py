@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from openalert.admin_tools import RecordAdmin, RecordInline
+from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline
 from openalert.exceptions import OpenAlertError
 
 from . import lifecycle, subscriptions, timeline
@@ -100,7 +100,7 @@ class ReportSentInline(RecordInline):
 
 
 @admin.register(ReportSchedule)
-class ReportScheduleAdmin(admin.ModelAdmin):
+class ReportScheduleAdmin(ModelAdmin):
     """Who gets a report; its periodic task, one click away, says when."""
 
     list_display = ("team", "kind", "recipients", "is_on", "when")
@@ -153,7 +153,7 @@ class ResponseSettingsAdminForm(ResponseSettingsForm):
 
 
 @admin.register(ResponseSettings)
-class ResponseSettingsAdmin(admin.ModelAdmin):
+class ResponseSettingsAdmin(ModelAdmin):
     """Roles and the template of postmortems: of a team, or without one of the installation."""
 
     form = ResponseSettingsAdminForm

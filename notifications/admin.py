@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from openalert.admin_tools import RecordAdmin, RecordInline
+from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline
 from openalert.exceptions import OpenAlertError
 
 from . import text_samples, webhooks
@@ -37,7 +37,7 @@ from .models import (
 )
 
 
-class RuleInline(admin.TabularInline):
+class RuleInline(TabularInline):
     model = NotificationRule
     extra = 0
     fields = ("user", "urgency", "delay_minutes")
@@ -45,7 +45,7 @@ class RuleInline(admin.TabularInline):
 
 
 @admin.register(ContactMethod)
-class ContactMethodAdmin(admin.ModelAdmin):
+class ContactMethodAdmin(ModelAdmin):
     list_display = ("user", "channel", "shown_address", "label", "is_enabled", "verified_at", "broken_at")
     list_filter = (
         "channel",
@@ -92,7 +92,7 @@ class ContactMethodAdmin(admin.ModelAdmin):
 
 
 @admin.register(NotificationRule)
-class NotificationRuleAdmin(admin.ModelAdmin):
+class NotificationRuleAdmin(ModelAdmin):
     list_display = ("user", "urgency", "contact_method", "delay_minutes")
     list_filter = ("urgency", "contact_method__channel")
     list_select_related = ("user", "contact_method")
@@ -101,7 +101,7 @@ class NotificationRuleAdmin(admin.ModelAdmin):
 
 
 @admin.register(QuietHours)
-class QuietHoursAdmin(admin.ModelAdmin):
+class QuietHoursAdmin(ModelAdmin):
     list_display = ("user", "__str__")
     list_select_related = ("user",)
     search_fields = ("user__name", "user__email")
@@ -109,7 +109,7 @@ class QuietHoursAdmin(admin.ModelAdmin):
 
 
 @admin.register(OperationsTeam)
-class OperationsTeamAdmin(admin.ModelAdmin):
+class OperationsTeamAdmin(ModelAdmin):
     """Without any, superusers are told of dead letters."""
 
     list_display = ("team",)
@@ -216,7 +216,7 @@ class WebhookForm(forms.ModelForm):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin):
+class WebhookAdmin(ModelAdmin):
     form = WebhookForm
     list_display = (
         "name",

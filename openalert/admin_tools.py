@@ -1,14 +1,16 @@
 """What several apps' admin pages have in common."""
 
-from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin, TabularInline
+
+__all__ = ["ModelAdmin", "RecordAdmin", "RecordInline", "TabularInline", "list_link"]
 
 
-class RecordAdmin(admin.ModelAdmin):
+class RecordAdmin(ModelAdmin):
     """For rows that the product writes: to be looked at, never to be edited."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -21,7 +23,7 @@ class RecordAdmin(admin.ModelAdmin):
         return False
 
 
-class RecordInline(admin.TabularInline):
+class RecordInline(TabularInline):
     """A record's rows beside the record; at most the newest are worth a look."""
 
     extra = 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
 
+from openalert import admin_look
 from openalert.environment import load_environment
 from openalert.logs import logging_config
 
@@ -61,6 +62,7 @@ SILENCED_SYSTEM_CHECKS = [
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it takes over runserver
+    "unfold",  # before Django's admin: its templates and widgets go first
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -128,6 +130,8 @@ TEMPLATES = [
         },
     },
 ]
+
+UNFOLD = admin_look.UNFOLD
 
 DATABASES = {"default": environment.database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

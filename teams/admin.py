@@ -7,14 +7,15 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from unfold.forms import UserChangeForm
+from unfold.forms import UserCreationForm as UnfoldUserCreationForm
 
-from openalert.admin_tools import RecordAdmin, RecordInline, list_link
+from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline, list_link
 from openalert.exceptions import OpenAlertError
 
 from . import dependencies, oncall, queries, rotations, second_factor, service_checks
@@ -45,20 +46,20 @@ admin.site.index_title = "Administration"
 admin.site.unregister(Group)
 
 
-class UserCreationForm(AdminUserCreationForm):
+class UserCreationForm(UnfoldUserCreationForm):
     class Meta:
         model = User
         fields = ("email", "name")
 
 
-class MembershipInline(admin.TabularInline):
+class MembershipInline(TabularInline):
     model = Membership
     extra = 0
     autocomplete_fields = ("team", "user")
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     form = UserChangeForm
     change_password_form = AdminPasswordForm
@@ -124,7 +125,7 @@ class UserAdmin(DjangoUserAdmin):
 
 
 @admin.register(Team)
-class TeamAdmin(admin.ModelAdmin):
+class TeamAdmin(ModelAdmin):
     list_display = ("name", "time_zone", "member_count", "service_count", "schedule_count")
     search_fields = ("name", "description")
     readonly_fields = ("created_at", "updated_at")
@@ -155,7 +156,7 @@ class TeamAdmin(admin.ModelAdmin):
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):
+class MembershipAdmin(ModelAdmin):
     list_display = ("user", "team", "role", "from_identity")
     list_editable = ("role",)
     list_filter = ("team", "role", "from_identity")
@@ -165,7 +166,7 @@ class MembershipAdmin(admin.ModelAdmin):
 
 
 @admin.register(Identity)
-class IdentityAdmin(admin.ModelAdmin):
+class IdentityAdmin(ModelAdmin):
     """To join an account with one at the provider is to add a row here."""
 
     list_display = ("user", "issuer", "subject", "created_at")
@@ -178,7 +179,7 @@ class IdentityAdmin(admin.ModelAdmin):
 
 
 @admin.register(GroupMapping)
-class GroupMappingAdmin(admin.ModelAdmin):
+class GroupMappingAdmin(ModelAdmin):
     list_display = ("group", "team", "role", "installation_role")
     list_filter = ("team", "installation_role")
     list_select_related = ("team",)
@@ -187,7 +188,7 @@ class GroupMappingAdmin(admin.ModelAdmin):
 
 
 @admin.register(Service)
-class ServiceAdmin(admin.ModelAdmin):
+class ServiceAdmin(ModelAdmin):
     list_display = ("name", "team", "resolves_with_alerts", "runbook_url")
     list_filter = ("team", "resolves_with_alerts")
     list_select_related = ("team",)
@@ -220,7 +221,7 @@ class DependencyForm(forms.ModelForm):
 
 
 @admin.register(ServiceDependency)
-class ServiceDependencyAdmin(admin.ModelAdmin):
+class ServiceDependencyAdmin(ModelAdmin):
     form = DependencyForm
     list_display = ("service", "upstream", "correlation", "window_minutes")
     list_filter = ("correlation", "service__team")
@@ -283,7 +284,7 @@ class ScheduleForm(forms.ModelForm):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(admin.ModelAdmin):
+class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
     list_display = ("name", "team", "time_zone", "on_call_now")
     list_filter = ("team",)

@@ -1,0 +1,31 @@
+"""Others' tables in the admin, with the look of ours."""
+
+from django.contrib import admin
+from django_celery_beat import admin as beat
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+from rest_framework_simplejwt.token_blacklist import admin as tokens
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from unfold.admin import ModelAdmin
+
+# Beat's own form for tasks shows times in words by a script inside the page, which the content policy forbids.
+PLAIN = {"change_form_template": None}
+
+for model, page in (
+    (PeriodicTask, beat.PeriodicTaskAdmin),
+    (CrontabSchedule, beat.CrontabScheduleAdmin),
+    (ClockedSchedule, beat.ClockedScheduleAdmin),
+    (IntervalSchedule, beat.IntervalScheduleAdmin),
+    (SolarSchedule, beat.SolarScheduleAdmin),
+    (BlacklistedToken, tokens.BlacklistedTokenAdmin),
+    (OutstandingToken, tokens.OutstandingTokenAdmin),
+):
+    admin.site.unregister(model)
+    admin.site.register(
+        model, type(page.__name__, (page, ModelAdmin), PLAIN if model is PeriodicTask else {})
+    )
