@@ -101,5 +101,6 @@ UNFOLD: dict[str, Any] = {
     # They are in the style sheet: Unfold would write them into a style element, which the content policy forbids.
     "COLORS": lambda request: {},
     "STYLES": [lambda request: static("css/admin.css")],
+    "DASHBOARD_CALLBACK": "openalert.admin_desk.desk",
     "SIDEBAR": {"show_search": True, "navigation": "openalert.admin_look.menu"},
 }

@@ -15,7 +15,7 @@ from alerts.tests.factories import (
     IntegrationFactory,
     MaintenanceWindowFactory,
 )
-from escalations.models import EscalationStep, RoutingRule
+from escalations.models import EscalationPolicy, EscalationStep, RoutingRule
 from escalations.tests.factories import (
     PagingSettingsFactory,
     PolicyFactory,
@@ -27,7 +27,7 @@ from incidents.enums import ReportKind, Status
 from incidents.models import Incident, ResponseSettings, Stakeholder
 from incidents.reports import schedules
 from incidents.tests.factories import IncidentFactory, TimelineEntryFactory
-from notifications.enums import ReplyOutcome
+from notifications.enums import NotificationStatus, ReplyOutcome
 from notifications.models import MailboxMessage, OperationsTeam, ProviderAccount, Reply, SubscriberMail
 from notifications.tests.factories import (
     ContactMethodFactory,
@@ -295,3 +295,35 @@ def test_target_must_be_of_its_kind(administrator, client):
 def test_admin_is_for_administrators_only(client, db):
     client.force_login(UserFactory())
     assert client.get(page("index")).status_code == 302
+
+
+def test_desk_tells_what_needs_mending_and_where(administrator, client, django_assert_num_queries):
+    def mess():
+        person = MembershipFactory().user
+        ScheduleFactory()
+        letter = DeliveryAttemptFactory().notification
+        letter.status, letter.last_error = NotificationStatus.DEAD, "The number is gone."
+        letter.save()
+        ProviderAccount.objects.create(name=str(uuid7())[-12:], failures=3, last_error="It is down.")
+        return (
+            person,
+            IntegrationFactory(),
+            EscalationPolicy.objects.create(team=TeamFactory(), name="Nobody"),
+        )
+
+    person, integration, empty = mess()
+    client.get(page("index"))
+    with CaptureQueriesContext(connection) as once:
+        response = client.get(page("index"))
+    matters = response.context["matters"]
+    assert [bool(matter.lines) for matter in matters] == [True] * 6
+    content = response.content.decode()
+    for name, row in (
+        ("teams_user", person),
+        ("alerts_integration", integration),
+        ("escalations_escalationpolicy", empty),
+    ):
+        assert page(f"{name}_change", row.pk) in content
+    mess()
+    with django_assert_num_queries(len(once)):
+        client.get(page("index"))
