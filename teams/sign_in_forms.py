@@ -96,6 +96,14 @@ class SetPasswordForm(DjangoSetPasswordForm):
         return self.user
 
 
+class FirstPasswordForm(DjangoSetPasswordForm):
+    """A password to begin with, by the link in an invitation."""
+
+    def save(self, commit: bool = True) -> User:
+        passwords.reset(self.user, self.cleaned_data["new_password1"], how="chosen")
+        return self.user
+
+
 class AdminPasswordForm(AdminPasswordChangeForm):
     """An administrator gives somebody a new password, or none."""
 
