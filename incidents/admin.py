@@ -61,9 +61,6 @@ class IncidentAdmin(RecordAdmin):
     def resolve(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
         self._answer(request, queryset, lifecycle.resolve)
 
-    def has_act_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("incidents.change_incident")
-
     def _answer(
         self, request: HttpRequest, queryset: QuerySet[Incident], answer: Callable[..., Incident]
     ) -> None:
@@ -178,4 +175,4 @@ class StakeholderAdmin(RecordAdmin):
         )
 
     def has_forget_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("incidents.delete_stakeholder")
+        return self.may(request, "delete", None)

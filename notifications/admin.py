@@ -274,10 +274,8 @@ class WebhookDeliveryAdmin(RecordAdmin):
     show_full_result_count = False
     actions = ("replay",)
 
-    @admin.action(description="Send again", permissions=["view"])
+    @admin.action(description="Send again", permissions=["act"])
     def replay(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
-        if not request.user.has_perm("notifications.change_webhook"):
-            raise PermissionDenied
         _each(
             self,
             request,

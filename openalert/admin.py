@@ -11,7 +11,8 @@ from django_celery_beat.models import (
 )
 from rest_framework_simplejwt.token_blacklist import admin as tokens
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from unfold.admin import ModelAdmin
+
+from openalert.admin_tools import ModelAdmin, RecordAdmin
 
 # Beat's own form for tasks shows times in words by a script inside the page, which the content policy forbids.
 PLAIN = {"change_form_template": None}
@@ -26,6 +27,5 @@ for model, page in (
     (OutstandingToken, tokens.OutstandingTokenAdmin),
 ):
     admin.site.unregister(model)
-    admin.site.register(
-        model, type(page.__name__, (page, ModelAdmin), PLAIN if model is PeriodicTask else {})
-    )
+    base = RecordAdmin if model is OutstandingToken else ModelAdmin
+    admin.site.register(model, type(page.__name__, (page, base), PLAIN if model is PeriodicTask else {}))

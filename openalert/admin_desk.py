@@ -12,7 +12,8 @@ from django.utils import timezone
 from alerts.models import Alert, Integration
 from escalations.models import EscalationPolicy, StepTarget
 from notifications import dead_letters
-from notifications.models import ContactMethod, ProviderAccount
+from notifications.models import ContactMethod, Notification, ProviderAccount
+from openalert.admin_roles import may, visible
 from teams import coverage
 from teams.models import Schedule, Team, User
 
@@ -37,38 +38,38 @@ def desk(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def matters(user: User) -> Iterator[Matter]:
     """In a number of queries that does not grow with what is found."""
-    if user.has_perm("teams.view_schedule"):
-        yield _coverage()
-    if user.has_perm("alerts.view_integration"):
-        found = Integration.objects.filter(is_enabled=True).select_related("service")
+    if may(user, "view", Schedule):
+        yield _coverage(user)
+    if may(user, "view", Integration):
+        found = visible(Integration.objects.filter(is_enabled=True).select_related("service"), user)
         yield _rows(
             "Integrations that wait for their first alert",
             "Every integration has sent something.",
             found.exclude(Exists(Alert.objects.filter(integration=OuterRef("pk")))).order_by("name"),
             "admin:alerts_integration_change",
         )
-    if user.has_perm("teams.view_user"):
+    if may(user, "view", User):
         usable = ContactMethod.objects.filter(
             user=OuterRef("pk"), is_enabled=True, verified_at__isnull=False, broken_at__isnull=True
         )
-        found = User.objects.filter(is_active=True, memberships__isnull=False).distinct()
+        found = visible(User.objects.filter(is_active=True, memberships__isnull=False).distinct(), user)
         yield _rows(
             "Members of teams without a verified contact method",
             "Every member of a team can be reached.",
             found.exclude(Exists(usable)).order_by("name", "email"),
             "admin:teams_user_change",
         )
-    if user.has_perm("escalations.view_escalationpolicy"):
+    if may(user, "view", EscalationPolicy):
         targets = StepTarget.objects.filter(step__policy=OuterRef("pk"))
         yield _rows(
             "Escalation policies that page nobody",
             "Every policy has a step with somebody to page.",
-            EscalationPolicy.objects.exclude(Exists(targets)).order_by("name"),
+            visible(EscalationPolicy.objects.exclude(Exists(targets)).order_by("name"), user),
             "admin:escalations_escalationpolicy_change",
         )
-    if user.has_perm("notifications.view_notification"):
+    if may(user, "view", Notification):
         yield _dead_letters(user)
-    if user.has_perm("notifications.view_provideraccount"):
+    if may(user, "view", ProviderAccount):
         yield _accounts()
 
 
@@ -77,10 +78,15 @@ def _rows(title: str, fine: str, rows: QuerySet, page: str) -> Matter:
     return Matter(title, fine, lines, rows.count())
 
 
-def _coverage() -> Matter:
+def _coverage(user: User) -> Matter:
     """Of the first teams by name; each team's managers are told of theirs anyway."""
     now = timezone.now()
-    with_schedules = Team.objects.annotate(found=Count("schedules")).filter(found__gt=0).order_by("name")
+    with_schedules = (
+        visible(Team.objects.all(), user)
+        .annotate(found=Count("schedules"))
+        .filter(found__gt=0)
+        .order_by("name")
+    )
     count, teams = with_schedules.count(), list(with_schedules[: coverage.BATCH])
     findings = coverage.check(teams, coverage.load(Schedule.objects.filter(team__in=teams), now), at=now)
     findings.sort(key=lambda finding: (not finding.is_urgent, finding.starts_at or now))

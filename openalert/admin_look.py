@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -72,6 +73,8 @@ MENU = {
 
 def menu(request: HttpRequest) -> list[dict[str, Any]]:
     """What the person may see of `MENU`, as Unfold's sidebar wants it."""
+    from openalert import admin_roles  # settings import this module, before there are models
+
     return [
         {
             "title": heading,
@@ -83,7 +86,7 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
                     "link": reverse_lazy(f"admin:{label.replace('.', '_')}_changelist"),
                 }
                 for title, icon, label in rows
-                if request.user.has_perm(label.replace(".", ".view_"))
+                if admin_roles.may(request.user, "view", apps.get_model(label))
             ],
         }
         for heading, rows in MENU.items()

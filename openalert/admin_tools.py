@@ -5,7 +5,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+
+from openalert.admin_access import ModelAdmin, TabularInline
 
 __all__ = ["ModelAdmin", "RecordAdmin", "RecordInline", "TabularInline", "list_link"]
 
@@ -13,7 +14,7 @@ __all__ = ["ModelAdmin", "RecordAdmin", "RecordInline", "TabularInline", "list_l
 class RecordAdmin(ModelAdmin):
     """For rows that the product writes: to be looked at, never to be edited."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:

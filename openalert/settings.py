@@ -62,8 +62,8 @@ SILENCED_SYSTEM_CHECKS = [
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it takes over runserver
-    "unfold",  # before Django's admin: its templates and widgets go first
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # before Django's admin: its templates and widgets go first
+    "openalert.admin_config.RoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -9,16 +9,17 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from unfold.forms import UserChangeForm
 from unfold.forms import UserCreationForm as UnfoldUserCreationForm
 
+from openalert import admin_roles
 from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline, list_link
 from openalert.exceptions import OpenAlertError
 
-from . import dependencies, oncall, queries, rotations, second_factor, service_checks
+from . import dependencies, invitations, oncall, queries, rotations, second_factor, service_checks
 from .exceptions import NotAResponder
 from .identity import lock_out
 from .models import (
@@ -63,7 +64,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     form = UserChangeForm
     change_password_form = AdminPasswordForm
-    actions = ("lift_lock_out", "reset_second_factor")
+    actions = ("send_invitation", "lift_lock_out", "reset_second_factor")
     ordering = ("name", "email")
     list_display = (
         "name",
@@ -72,19 +73,19 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         "team_names",
         "time_zone",
         "is_active",
-        "is_staff",
+        "is_superuser",
         "last_login",
     )
     list_display_links = ("name", "email")
-    list_filter = ("is_active", "is_staff", "is_superuser", "is_auditor", "teams")
+    list_filter = ("is_active", "is_superuser", "is_auditor", "teams")
     search_fields = ("name", "email", "phone", "job_title")
     readonly_fields = ("last_login", "created_at", "updated_at", "factor_state", "failed_sign_ins")
-    filter_horizontal = ("user_permissions",)
+    filter_horizontal = ()
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         ("Person", {"fields": ("name", "job_title", "phone", "time_zone")}),
-        ("Access", {"fields": ("is_active", "is_auditor", "is_staff", "is_superuser", "user_permissions")}),
+        ("Access", {"fields": ("is_active", "is_superuser", "is_auditor")}),
         (
             "Record",
             {"fields": ("last_login", "factor_state", "failed_sign_ins", "created_at", "updated_at")},
@@ -99,6 +100,20 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("teams")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        may_import = admin_roles.may(request.user, "change", Membership)
+        return super().changelist_view(request, {**(extra_context or {}), "may_import": may_import})
+
+    def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm, change: bool) -> None:
+        obj.is_staff = (
+            obj.is_superuser
+        )  # what a person may do here is decided by roles: openalert.admin_roles
+        super().save_model(request, obj, form, change)
+        if not change and invitations.invite([obj]):
+            self.message_user(request, f"{obj} is mailed a link to choose a password.")
 
     @admin.display(description="teams")
     def team_names(self, user: User) -> str:
@@ -117,6 +132,19 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     def lift_lock_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         lifted = [str(user) for user in queryset if lock_out.lift(user)]
         self.message_user(request, f"Lifted: {', '.join(lifted)}." if lifted else "Nobody was locked out.")
+
+    @admin.action(description="Send the invitation again", permissions=["change"])
+    def send_invitation(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        people = list(queryset)
+        invited = invitations.invite_again(people)
+        others = [str(user) for user in people if user not in invited]
+        if invited:
+            self.message_user(
+                request, f"They are mailed a link to choose a password: {', '.join(map(str, invited))}."
+            )
+        if others:
+            words = f"Not invited, as they have a password, sign in by the identity provider, or are inactive: {', '.join(others)}."
+            self.message_user(request, words, messages.WARNING)
 
     @admin.action(description="Reset the second factor", permissions=["change"])
     def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
