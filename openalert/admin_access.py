@@ -73,7 +73,8 @@ class ByRole:
     def asked_model(self) -> type[models.Model]:
         return self.model
 
-    def may(self, request: HttpRequest, action: str, obj: models.Model | None) -> bool:
+    def may(self, request: HttpRequest, action: str, obj: models.Model | str | None) -> bool:
+        """Unfold asks about a row by its id for actions on its page."""
         return admin_roles.may(request.user, action, self.asked_model(), obj)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -123,9 +124,9 @@ class OwnTeamsFilter(admin.RelatedFieldListFilter):
 class ModelAdmin(ByRole, UnfoldModelAdmin):
     """Rows, choices and fields by the role of whoever asks."""
 
-    def has_act_permission(self, request: HttpRequest) -> bool:
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """For actions on records, which are not changed otherwise."""
-        return self.may(request, "act", None)
+        return self.may(request, "act", obj)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         """To be read: what they see. To be written, by a form or an action: what they have a hand in."""
@@ -221,7 +222,7 @@ class TabularInline(ByRole, UnfoldTabularInline):
     def asked_model(self) -> type[models.Model]:
         return self.model if self.model._meta.label_lower in admin_roles.TABLE else self.parent_model
 
-    def may(self, request: HttpRequest, action: str, obj: models.Model | None) -> bool:
+    def may(self, request: HttpRequest, action: str, obj: models.Model | str | None) -> bool:
         """`obj` is the row that they stand beside, which has been asked for itself."""
         return admin_roles.may(request.user, action, self.asked_model())
 

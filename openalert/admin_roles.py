@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
 from django.db.models import Field, Model, Q, QuerySet
 
 from openalert.audit.tracking import is_secret
@@ -101,15 +102,23 @@ def may_enter(user: Person) -> bool:
     return user.is_authenticated and (sees_everything(user) or bool(_managed(user)))
 
 
-def may(user: Person, action: str, model: type[Model], row: Model | None = None) -> bool:
-    """Whether `user` may do it to rows of the model at all, or to this one. `action`: view, add, change, delete, act."""
+def may(user: Person, action: str, model: type[Model], row: Model | str | None = None) -> bool:
+    """Whether `user` may do it to rows of the model at all, or to this one, which may be given by its id.
+
+    `action`: view, add, change, delete, act.
+    """
     if is_admin(user):
         return True
     if action == "view" and sees_everything(user):
         return True
     if not user.is_authenticated or action not in line_of(model).may or not _managed(user):
         return False
-    return row is None or row._state.adding or limit(model._base_manager.filter(pk=row.pk), user).exists()
+    if row is None or (isinstance(row, Model) and row._state.adding):
+        return True
+    try:
+        return limit(model._base_manager.filter(pk=row.pk if isinstance(row, Model) else row), user).exists()
+    except (ValidationError, ValueError):  # no id at all
+        return False
 
 
 def line_of(model: type[Model]) -> Line:

@@ -31,7 +31,7 @@ WAITS_SECONDS = 3600  # for the confirmation
 COLUMN_NOTES = {
     "email": "Who it is, whatever its case. The only column that has to be there.",
     "name": "Somebody new needs one.",
-    "job_title": "",
+    "job_title": "Like “Site reliability engineer”.",
     "phone": "With the country code, like +15005550006.",
     "time_zone": "Like Europe/Berlin. Somebody new has UTC without it.",
     "active": "yes or no. Who is not may not sign in and is never paged.",

@@ -231,6 +231,12 @@ def test_managers_choose_and_find_their_own_things_only(client, manager, own):
     assert taken.status_code == 302 and own.members.filter(pk=newcomer.pk).exists()
 
 
+def test_a_row_is_asked_about_by_its_id_too(manager, own):
+    mine, others = ServiceFactory(team=own), ServiceFactory()
+    asked = [str(mine.pk), str(others.pk), "no id"]
+    assert [admin_roles.may(manager, "change", Service, pk) for pk in asked] == [True, False, False]
+
+
 def test_managers_settings_are_of_a_team(client, manager):
     form = {"team": "", "roles": "Lead", "postmortem_template": ""}
     answer = logged_in(client, manager).post(page(ResponseSettings, "add"), form)
