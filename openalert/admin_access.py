@@ -150,9 +150,28 @@ class ModelAdmin(ByRole, UnfoldModelAdmin):
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Who may not see a value may not find it by trying either."""
-        hidden = self.hidden_fields(request)
-        secret = {prefix + name for name in hidden for prefix in ("", "=", "^", "@")}
-        return [name for name in super().get_search_fields(request) if name not in secret]
+        return [
+            name
+            for name in super().get_search_fields(request)
+            if not self._is_hidden(name.lstrip("=^@"), request)
+        ]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return not self._is_hidden(lookup, request) and super().lookup_allowed(lookup, value, request)
+
+    def _is_hidden(self, path: str, request: HttpRequest) -> bool:
+        """Whether the path (`contact_method__address__startswith`) leads by a secret that is not theirs to see."""
+        model: Any = self.model
+        for name in path.split("__"):
+            if model is None or admin_roles.is_admin(request.user):
+                return False
+            if name in admin_roles.secret_fields(model):
+                return True
+            try:
+                model = model._meta.get_field(name).related_model
+            except FieldDoesNotExist:  # how it is compared
+                return False
+        return False
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         found = list(super().get_list_filter(request))

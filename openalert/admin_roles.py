@@ -91,7 +91,7 @@ TABLE = {
 # Beside what the audit log takes for a secret: addresses that post to whoever knows them, and mails with links that open.
 SECRETS = {
     "notifications.mailboxmessage": {"text", "html"},
-    "notifications.notification": {"address"},
+    "notifications.notification": {"address", "payload"},
     "notifications.webhookdelivery": {"response_text"},
 }
 

@@ -5,7 +5,7 @@ An empty cell changes nothing, and nothing is ever taken away: teams and contact
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -118,7 +118,7 @@ class _World:
     """What there is already, as far as the sheet names it and the importing person may know of it."""
 
     by: User
-    people: dict[str, User]
+    people: Mapping[str, User]
     teams: dict[str, Team]
     memberships: dict[tuple[UUID, UUID], Membership]
     methods: dict[UUID, set[tuple[str, str]]]
@@ -197,8 +197,8 @@ class _Reader:
             "contact_methods": self._methods,
         }
         for column, reader in readers.items():
-            if cell := cells.get(column):
-                reader(cell)
+            if given := cells.get(column):
+                reader(given)
         self._check()
         return entry
 

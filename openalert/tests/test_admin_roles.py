@@ -24,7 +24,7 @@ from alerts.tests.factories import IntegrationFactory
 from incidents.models import ResponseSettings
 from incidents.tests.factories import IncidentFactory
 from notifications.models import MailboxMessage
-from notifications.tests.factories import ContactMethodFactory, WebhookFactory
+from notifications.tests.factories import ContactMethodFactory, NotificationRuleFactory, WebhookFactory
 from openalert import admin_roles
 from openalert.models import AuditEntry
 from openalert.tests.test_admin import MAKERS
@@ -302,6 +302,11 @@ def test_auditors_see_no_secrets_and_find_none(client):
     assert seen() == set()
     found = client.get(page(method, "changelist"), {"q": "secret-path"})
     assert list(found.context["cl"].result_list) == []
+    rule = NotificationRuleFactory(user=method.user, contact_method=method)
+    found = client.get(page(rule, "changelist"), {"q": "secret-path"})
+    assert list(found.context["cl"].result_list) == []
+    for row, lookup in ((method, "address__startswith"), (rule, "contact_method__address__startswith")):
+        assert client.get(page(row, "changelist"), {lookup: "ntfy://s"}).status_code == 400
     logged_in(client, root)
     assert {secret for _, secret in seen()} == {"secret-path", token.token}
 
