@@ -17,7 +17,7 @@ from openalert.audit.tracking import is_secret
 from teams import queries
 from teams.access import teams_to_manage
 from teams.models import Membership, User
-from teams.standing import is_admin, sees_everything
+from teams.standing import is_admin, may_read_audit, sees_everything
 
 VIEW = frozenset({"view"})
 CHANGE = VIEW | {"change"}
@@ -94,6 +94,8 @@ SECRETS = {
     "notifications.notification": {"address", "payload"},
     "notifications.webhookdelivery": {"response_text"},
 }
+# How somebody signs in, which is an attacker's to know: for those who read the audit log.
+OF_SIGN_IN = {"teams.user": {"factor_state", "failed_sign_ins", "last_login"}}
 
 Person = User | AnonymousUser
 
@@ -161,9 +163,10 @@ def team_field(model: type[Model]) -> str:
 
 def hidden_fields(user: Person, model: type[Model], row: Model | None = None) -> set[str]:
     """Fields of which `user` is not shown the values: secrets, for all but administrators and whoever may change the row."""
+    hidden = set() if may_read_audit(user) else OF_SIGN_IN.get(model._meta.label_lower, set())
     if is_admin(user) or (row is not None and may(user, "change", model, row)):
-        return set()
-    return secret_fields(model)
+        return hidden
+    return hidden | secret_fields(model)
 
 
 def secret_fields(model: type[Model]) -> set[str]:

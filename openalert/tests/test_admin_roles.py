@@ -256,6 +256,15 @@ def test_nobody_raises_rights(client, manager, own):
     assert not User.objects.filter(is_superuser=True).exists()
 
 
+def test_managers_do_not_learn_how_people_sign_in(client, manager):
+    words = ("Second factor", "Failed sign-ins", "Last login")
+    pages = [page(User, "changelist"), page(User, "change", manager.pk)]
+    for user, count in ((manager, 0), (UserFactory(is_auditor=True), 4)):
+        logged_in(client, user)
+        texts = [client.get(path).content.decode() for path in pages]
+        assert sum(word in text for word in words for text in texts) == count
+
+
 def test_auditor_who_manages_a_team_acts_on_that_one_alone(client, manager, own):
     manager.is_auditor = True
     manager.save()

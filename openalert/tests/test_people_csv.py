@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -16,9 +18,9 @@ from notifications.tests.factories import ContactMethodFactory
 from openalert.models import AuditEntry
 from openalert.people_csv.plan import make_plan
 from openalert.people_csv.sheet import COLUMNS, MOST_BYTES, FileRefused, decode, read
-from openalert.people_csv.takeover import take_over
+from openalert.people_csv.takeover import PlanChanged, take_over
 from teams.enums import Role
-from teams.models import Membership, User
+from teams.models import Membership, Notice, User
 from teams.tests.factories import TeamFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +132,7 @@ def test_file_is_shown_then_taken_over_as_a_whole_and_once(root, payments):
         ("sms", "+14155550123", False),
     }
     assert NotificationRule.objects.filter(user=carla).count() == 2 * 4
+    assert list(Notice.objects.values_list("user", "key")) == [(carla.pk, "invitation")]
     told = AuditEntry.objects.exclude(pk__in=marks).order_by("pk")
     assert {entry.actor_name for entry in told} == {"Root"}
     assert [(entry.action, entry.object_type) for entry in told if entry.object_id == str(ana.pk)] == [
@@ -294,6 +297,28 @@ def test_managers_give_roles_in_their_teams_and_nothing_else(payments):
         200,
         403,
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_file_twice_at_once_is_taken_over_once(root, payments):
+    sheet = read("email,name,teams\nnew@example.org,New,Payments: responder\n")
+    digest = make_plan(sheet, by=root).digest
+    both = Barrier(2)
+
+    def go(_):
+        both.wait(10)
+        try:
+            take_over(sheet, by=root, digest=digest, name="people.csv")
+            return "taken over"
+        except PlanChanged:
+            return "changed"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(go, range(2))) == ["changed", "taken over"]
+    assert Membership.objects.filter(user__email="new@example.org").count() == 1
+    assert AuditEntry.objects.filter(action="people_imported").count() == 1
 
 
 def test_what_one_person_looked_at_nobody_else_confirms(root):
