@@ -11,10 +11,8 @@ from django_celery_beat.models import (
 )
 from rest_framework_simplejwt.token_blacklist import admin as tokens
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from unfold.admin import ModelAdmin
 
-# Beat's own form for tasks shows times in words by a script inside the page, which the content policy forbids.
-PLAIN = {"change_form_template": None}
+from .admin_tools import ModelAdmin
 
 for model, page in (
     (PeriodicTask, beat.PeriodicTaskAdmin),
@@ -26,6 +24,4 @@ for model, page in (
     (OutstandingToken, tokens.OutstandingTokenAdmin),
 ):
     admin.site.unregister(model)
-    admin.site.register(
-        model, type(page.__name__, (page, ModelAdmin), PLAIN if model is PeriodicTask else {})
-    )
+    admin.site.register(model, type(page.__name__, (page, ModelAdmin), {}))
