@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline
+from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline, dress
 from openalert.exceptions import OpenAlertError
 
 from . import text_samples, webhooks
@@ -59,7 +59,7 @@ class ContactMethodAdmin(ModelAdmin):
     search_fields = ("user__name", "user__email", "address", "label")
     autocomplete_fields = ("user",)
     inlines = (RuleInline,)
-    change_list_template = "admin/notifications/contactmethod/change_list.html"
+    list_before_template = "admin/notifications/contactmethod/before_list.html"
 
     @admin.display(ordering="address", description="address")
     def shown_address(self, method: ContactMethod) -> str:
@@ -75,11 +75,14 @@ class ContactMethodAdmin(ModelAdmin):
             raise PermissionDenied
         form = TextSampleForm(request.GET or None)
         given = form.cleaned_data if form.is_valid() else TextSampleForm.DEFAULTS
+        if not form.is_bound:
+            form = TextSampleForm(initial=TextSampleForm.DEFAULTS)
+        dress(form.fields)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Ways of paging, and what they say",
-            "form": form if form.is_bound else TextSampleForm(initial=TextSampleForm.DEFAULTS),
+            "form": form,
             "ways": text_samples.ways(),
             "samples": text_samples.samples(user=request.user, **given),
             "webhook_addresses": [

@@ -12,10 +12,7 @@ from django_celery_beat.models import (
 from rest_framework_simplejwt.token_blacklist import admin as tokens
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
-from openalert.admin_tools import ModelAdmin, RecordAdmin
-
-# Beat's own form for tasks shows times in words by a script inside the page, which the content policy forbids.
-PLAIN = {"change_form_template": None}
+from .admin_tools import ModelAdmin, RecordAdmin
 
 for model, page in (
     (PeriodicTask, beat.PeriodicTaskAdmin),
@@ -28,4 +25,4 @@ for model, page in (
 ):
     admin.site.unregister(model)
     base = RecordAdmin if model is OutstandingToken else ModelAdmin
-    admin.site.register(model, type(page.__name__, (page, base), PLAIN if model is PeriodicTask else {}))
+    admin.site.register(model, type(page.__name__, (page, base), {}))

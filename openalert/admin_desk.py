@@ -1,134 +1,220 @@
-"""The admin's first page: what needs mending in the whole installation, each line with the place where it is mended."""
+"""The admin's first page: what needs mending in the whole installation, each line with the place where it is mended.
+
+Nobody is told of what they may not see in the lists. The number of queries does not grow with what is found.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts.models import Alert, Integration
-from escalations.models import EscalationPolicy, StepTarget
-from notifications import dead_letters
+from alerts.models import Alert, Integration, IntegrationRule
+from escalations import unpaged
+from escalations.models import EscalationPolicy, PagingSettings, RoutingRule
+from notifications import coverage_checks, dead_letters, text_samples
 from notifications.models import ContactMethod, Notification, ProviderAccount
-from openalert.admin_roles import may, visible
 from teams import coverage
-from teams.models import Schedule, Team, User
+from teams.models import Schedule, Service, Team, User
+from teams.standing import sees_everything
 
-MOST = 10
+from .admin_menu import may_see
+from .admin_roles import visible
+
+# Of each kind that many are told; there are places for the rest.
+MOST = 8
+AHEAD = timedelta(days=14)
+# Findings of the look ahead that are told of under headings of their own.
+ELSEWHERE = {"step_empty", "unreachable"}
+
+Line = tuple[str, str]
 
 
 @dataclass
 class Matter:
-    """Things of one kind that are wrong: the first `MOST` of them as (words, address), how many there are, and all of them."""
+    """Things of one kind that are wrong: the first `MOST` of them as (words, address), how many there are, the address
+    of all of them, and what was not looked at."""
 
     title: str
     fine: str
-    lines: list[tuple[str, str]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     count: int = 0
     more: str = ""
+    note: str = ""
 
 
 def desk(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Unfold's callback. Nobody is told of what they may not see in the lists."""
-    return {**context, "matters": list(matters(request.user))}
+    """Unfold's callback for the first page."""
+    found = list(matters(request))
+    return {
+        **context,
+        "open_matters": [matter for matter in found if matter.count],
+        "fine_matters": [matter for matter in found if not matter.count],
+    }
 
 
-def matters(user: User) -> Iterator[Matter]:
-    """In a number of queries that does not grow with what is found."""
-    if may(user, "view", Schedule):
-        yield _coverage(user)
-    if may(user, "view", Integration):
-        found = visible(Integration.objects.filter(is_enabled=True).select_related("service"), user)
-        yield _rows(
-            "Integrations that wait for their first alert",
-            "Every integration has sent something.",
-            found.exclude(Exists(Alert.objects.filter(integration=OuterRef("pk")))).order_by("name"),
-            "admin:alerts_integration_change",
-        )
-    if may(user, "view", User):
-        usable = ContactMethod.objects.filter(
-            user=OuterRef("pk"), is_enabled=True, verified_at__isnull=False, broken_at__isnull=True
-        )
-        found = visible(User.objects.filter(is_active=True, memberships__isnull=False).distinct(), user)
-        yield _rows(
-            "Members of teams without a verified contact method",
-            "Every member of a team can be reached.",
-            found.exclude(Exists(usable)).order_by("name", "email"),
-            "admin:teams_user_change",
-        )
-    if may(user, "view", EscalationPolicy):
-        targets = StepTarget.objects.filter(step__policy=OuterRef("pk"))
-        yield _rows(
-            "Escalation policies that page nobody",
-            "Every policy has a step with somebody to page.",
-            visible(EscalationPolicy.objects.exclude(Exists(targets)).order_by("name"), user),
-            "admin:escalations_escalationpolicy_change",
-        )
-    if may(user, "view", Notification):
-        yield _dead_letters(user)
-    if may(user, "view", ProviderAccount):
-        yield _accounts()
+def matters(request: HttpRequest) -> Iterator[Matter]:
+    if may_see(request, Schedule):
+        yield _coverage(request)
+    if may_see(request, EscalationPolicy):
+        yield _policies(request)
+    if may_see(request, Service):
+        yield _services(request)
+    if may_see(request, User):
+        yield _people(request)
+    if may_see(request, Notification):
+        yield _dead_letters(request)
+    if may_see(request, ProviderAccount):
+        yield _channels(request)
+    if may_see(request, Integration):
+        yield _silent_integrations(request)
 
 
-def _rows(title: str, fine: str, rows: QuerySet, page: str) -> Matter:
-    lines = [(str(row), reverse(page, args=[row.pk])) for row in rows[:MOST]]
-    return Matter(title, fine, lines, rows.count())
-
-
-def _coverage(user: User) -> Matter:
+def _coverage(request: HttpRequest) -> Matter:
     """Of the first teams by name; each team's managers are told of theirs anyway."""
     now = timezone.now()
     with_schedules = (
-        visible(Team.objects.all(), user)
+        visible(Team.objects.all(), request.user)
         .annotate(found=Count("schedules"))
         .filter(found__gt=0)
         .order_by("name")
     )
     count, teams = with_schedules.count(), list(with_schedules[: coverage.BATCH])
-    findings = coverage.check(teams, coverage.load(Schedule.objects.filter(team__in=teams), now), at=now)
+    findings = [
+        finding
+        for finding in coverage.check(
+            teams, coverage.load(Schedule.objects.filter(team__in=teams), now), at=now
+        )
+        if finding.code not in ELSEWHERE and (finding.starts_at or now) < now + AHEAD
+    ]
     findings.sort(key=lambda finding: (not finding.is_urgent, finding.starts_at or now))
-    seen = f"Looked at {len(teams)} of {count} teams. " if count > len(teams) else ""
-    title = f"On-call coverage of the next {coverage.HORIZON.days} days"
+    # Layers and overrides are changed on the schedule's own page, which opens for those who see the team.
+    page = "schedule" if sees_everything(request.user) else "admin:teams_schedule_change"
     return Matter(
-        title,
-        f"{seen}No gaps.",
-        [(_told(finding), _place(finding)) for finding in findings[:MOST]],
+        f"On-call schedules, the next {AHEAD.days} days",
+        "No schedule has a gap.",
+        [_line_of(finding, page) for finding in findings[:MOST]],
         len(findings),
         reverse("on-call"),
+        f"The schedules of {len(teams)} of {count} teams were looked at." if count > len(teams) else "",
     )
 
 
-def _told(finding: coverage.Finding) -> str:
-    zone = finding.schedule.tzinfo if finding.schedule else timezone.get_current_timezone()
+def _line_of(finding: coverage.Finding, page: str) -> Line:
+    if finding.schedule is None:
+        return f"{finding.team}: {finding.detail}", reverse("admin:teams_team_change", args=[finding.team.pk])
+    zone = finding.schedule.tzinfo
     when = f"{finding.starts_at.astimezone(zone):%a %d %b, %H:%M}: " if finding.starts_at else ""
-    return f"{finding.schedule or finding.team}: {when}{finding.detail}"
+    return f"{finding.schedule}: {when}{finding.detail}", reverse(page, args=[finding.schedule.pk])
 
 
-def _place(finding: coverage.Finding) -> str:
-    if finding.schedule:
-        return reverse("schedule", args=[finding.schedule.pk])
-    if finding.user:
-        return reverse("admin:teams_user_change", args=[finding.user.pk])
-    return reverse("admin:teams_team_change", args=[finding.team.pk])
+def _policies(request: HttpRequest) -> Matter:
+    theirs = set(visible(EscalationPolicy.objects.all(), request.user).values_list("pk", flat=True))
+    found = [policy for policy in unpaged.silent_policies(at=timezone.now()) if policy.pk in theirs]
+    page = "admin:escalations_escalationpolicy_change"
+    return Matter(
+        "Escalation policies that reach nobody now",
+        "Every policy reaches somebody.",
+        [(f"{policy} ({policy.team})", reverse(page, args=[policy.pk])) for policy in found[:MOST]],
+        len(found),
+        reverse("admin:escalations_escalationpolicy_changelist"),
+    )
 
 
-def _dead_letters(user: User) -> Matter:
-    found = dead_letters.visible_to(user).select_related("user", "incident").order_by("-created_at")
+def _services(request: HttpRequest) -> Matter:
+    """Where a policy is in charge of some severities or hours only, the service itself says so when it is saved."""
+    of_team = {"team": OuterRef("team")}
+    rules = RoutingRule.objects.filter(Q(service=OuterRef("pk")) | Q(service=None), **of_team)
+    found = Service.objects.annotate(
+        has_rule=Exists(rules),
+        has_default=Exists(PagingSettings.objects.filter(**of_team, default_policy__isnull=False)),
+        is_fed=Exists(Integration.objects.filter(service=OuterRef("pk"), is_enabled=True)),
+        is_chosen=Exists(
+            IntegrationRule.objects.filter(
+                to_service=OuterRef("pk"), is_enabled=True, integration__is_enabled=True
+            )
+        ),
+    ).filter(Q(has_rule=False, has_default=False) | Q(is_fed=False, is_chosen=False))
+    page = "service" if sees_everything(request.user) else "admin:teams_service_change"
+
+    def words(service: Service) -> str:
+        lacks = ["no policy is in charge"] if not (service.has_rule or service.has_default) else []
+        lacks += [] if service.is_fed or service.is_chosen else ["no integration is switched on"]
+        return f"{service}: {', and '.join(lacks)}"
+
+    found = visible(found, request.user)
+    rows = found.order_by("name")[:MOST]
+    return Matter(
+        "Services without a policy or an integration",
+        "Every service has a policy and an integration.",
+        [(words(service), reverse(page, args=[service.pk])) for service in rows],
+        found.count(),
+        reverse("admin:teams_service_changelist"),
+    )
+
+
+def _people(request: HttpRequest) -> Matter:
+    found = visible(coverage_checks.unreached_responders(), request.user)
+    methods = reverse("admin:notifications_contactmethod_changelist")
+
+    def place(user: User) -> str:
+        if may_see(request, ContactMethod):
+            return f"{methods}?user__id__exact={user.pk}"
+        return reverse("admin:teams_user_change", args=[user.pk])
+
+    return Matter(
+        "People who cannot be paged",
+        "Every responder has a contact method that works.",
+        [(f"{user}, {user.email}", place(user)) for user in found.order_by("name", "email")[:MOST]],
+        found.count(),
+    )
+
+
+def _dead_letters(request: HttpRequest) -> Matter:
+    found = dead_letters.visible_to(request.user).select_related("user").order_by("-created_at")
     page = reverse("dead-letters")
     lines = [
         (f"{row.get_channel_display()} to {row.user or 'nobody'}: {row.last_error[:120] or 'failed'}", page)
         for row in found[:MOST]
     ]
-    return Matter("Dead letters", "Nothing failed for good.", lines, found.count(), page)
+    return Matter("Dead letters", "Nothing has failed for good.", lines, found.count(), page)
 
 
-def _accounts() -> Matter:
-    found = ProviderAccount.objects.filter(failures__gt=0).order_by("name")
-    page = reverse("queues")
+def _channels(request: HttpRequest) -> Matter:
+    """Those whose provider fails, and those that people have chosen and that are off."""
+    usable = ContactMethod.objects.filter(is_enabled=True, verified_at__isnull=False)
+    used = dict(usable.order_by().values_list("channel").annotate(Count("pk")))
+    accounts = reverse("admin:notifications_provideraccount_changelist")
+    failing = reverse("queues") if dead_letters.may_look_after(request.user) else accounts
+    off = reverse("admin:notifications_texts") if may_see(request, ContactMethod) else accounts
+    lines: list[Line] = []
+    for way in text_samples.ways():
+        if way.trouble:
+            lines.append((f"{way.channel.label}: {way.trouble[:160]}", failing))
+        elif way.why_off and (count := used.get(way.channel)):
+            methods = "contact method is" if count == 1 else "contact methods are"
+            lines.append(
+                (f"{way.channel.label}: {count} {methods} of a channel that is off. {way.why_off}", off)
+            )
+    return Matter("Channels that fail", "Every provider answers.", lines, len(lines))
+
+
+def _silent_integrations(request: HttpRequest) -> Matter:
+    found = visible(Integration.objects.filter(is_enabled=True), request.user).exclude(
+        Exists(Alert.objects.filter(integration=OuterRef("pk")))
+    )
     lines = [
-        (f"{row}: {row.failures} failures in a row. {row.last_error[:120]}", page) for row in found[:MOST]
+        (str(row), reverse("admin:alerts_integration_change", args=[row.pk]))
+        for row in found.order_by("name")[:MOST]
     ]
-    return Matter("Failing provider accounts", "Every provider answers.", lines, found.count(), page)
+    return Matter(
+        "Integrations that wait for their first alert",
+        "Every integration has sent something.",
+        lines,
+        found.count(),
+        reverse("admin:alerts_integration_changelist"),
+    )

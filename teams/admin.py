@@ -12,11 +12,16 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from unfold.forms import UserChangeForm
-from unfold.forms import UserCreationForm as UnfoldUserCreationForm
 
-from openalert import admin_roles
-from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline, list_link
+from openalert import admin_roles, admin_tools
+from openalert.admin_tools import (
+    ModelAdmin,
+    RecordAdmin,
+    RecordInline,
+    TabularInline,
+    UserChangeForm,
+    list_link,
+)
 from openalert.exceptions import OpenAlertError
 
 from . import dependencies, invitations, oncall, queries, rotations, second_factor, service_checks
@@ -47,7 +52,7 @@ admin.site.index_title = "Administration"
 admin.site.unregister(Group)
 
 
-class UserCreationForm(UnfoldUserCreationForm):
+class UserCreationForm(admin_tools.UserCreationForm):
     class Meta:
         model = User
         fields = ("email", "name")
@@ -64,6 +69,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     form = UserChangeForm
     change_password_form = AdminPasswordForm
+    change_user_password_template = "admin/teams/user/change_password.html"  # noqa: S105 (a path)
     actions = ("send_invitation", "lift_lock_out", "reset_second_factor")
     ordering = ("name", "email")
     list_display = (

@@ -8,7 +8,8 @@ from django.contrib.auth.forms import SetPasswordForm as DjangoSetPasswordForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
-from unfold.forms import AdminPasswordChangeForm
+
+from openalert.admin_tools import AdminPasswordChangeForm
 
 from . import passwords
 from .identity import lock_out
