@@ -54,6 +54,7 @@ def desk(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         **context,
         "open_matters": [matter for matter in found if matter.count],
         "fine_matters": [matter for matter in found if not matter.count],
+        "matter_count": len(found),
     }
 
 
@@ -96,7 +97,7 @@ def _coverage(request: HttpRequest) -> Matter:
     page = "schedule" if sees_everything(request.user) else "admin:teams_schedule_change"
     return Matter(
         f"On-call schedules, the next {AHEAD.days} days",
-        "No schedule has a gap.",
+        f"No schedule has a gap in the next {AHEAD.days} days.",
         [_line_of(finding, page) for finding in findings[:MOST]],
         len(findings),
         reverse("on-call"),
@@ -118,7 +119,7 @@ def _policies(request: HttpRequest) -> Matter:
     page = "admin:escalations_escalationpolicy_change"
     return Matter(
         "Escalation policies that reach nobody now",
-        "Every policy reaches somebody.",
+        "Every escalation policy reaches somebody now.",
         [(f"{policy} ({policy.team})", reverse(page, args=[policy.pk])) for policy in found[:MOST]],
         len(found),
         reverse("admin:escalations_escalationpolicy_changelist"),
@@ -181,7 +182,7 @@ def _dead_letters(request: HttpRequest) -> Matter:
         (f"{row.get_channel_display()} to {row.user or 'nobody'}: {row.last_error[:120] or 'failed'}", page)
         for row in found[:MOST]
     ]
-    return Matter("Dead letters", "Nothing has failed for good.", lines, found.count(), page)
+    return Matter("Dead letters", "There are no dead letters.", lines, found.count(), page)
 
 
 def _channels(request: HttpRequest) -> Matter:
@@ -200,7 +201,7 @@ def _channels(request: HttpRequest) -> Matter:
             lines.append(
                 (f"{way.channel.label}: {count} {methods} of a channel that is off. {way.why_off}", off)
             )
-    return Matter("Channels that fail", "Every provider answers.", lines, len(lines))
+    return Matter("Channels that fail", "Every channel that people have chosen works.", lines, len(lines))
 
 
 def _silent_integrations(request: HttpRequest) -> Matter:
@@ -213,7 +214,7 @@ def _silent_integrations(request: HttpRequest) -> Matter:
     ]
     return Matter(
         "Integrations that wait for their first alert",
-        "Every integration has sent something.",
+        "Every integration has sent an alert.",
         lines,
         found.count(),
         reverse("admin:alerts_integration_changelist"),

@@ -98,6 +98,8 @@ def has_look(widget: forms.Widget) -> bool:
 def _dressed(widget: forms.Widget) -> forms.Widget:
     if isinstance(widget, forms.CheckboxSelectMultiple):
         return widgets.UnfoldAdminCheckboxSelectMultipleWidget(attrs=widget.attrs, choices=widget.choices)
+    if isinstance(widget, forms.RadioSelect):
+        return widgets.UnfoldAdminRadioSelectWidget(attrs=widget.attrs, choices=widget.choices)
     for kind, classes in LOOKS:
         if isinstance(widget, kind):
             widget.attrs["class"] = " ".join([*classes, widget.attrs.get("class", "")]).strip()

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 
-from openalert.admin_tools import AdminPasswordChangeForm
+from openalert.admin_tools import AdminPasswordChangeForm, dress
 
 from . import passwords
 from .identity import lock_out
@@ -107,6 +107,10 @@ class FirstPasswordForm(DjangoSetPasswordForm):
 
 class AdminPasswordForm(AdminPasswordChangeForm):
     """An administrator gives somebody a new password, or none."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        dress(self.fields)
 
     @transaction.atomic
     def save(self, commit: bool = True) -> User:

@@ -15,7 +15,7 @@ UNFOLD = "document.querySelectorAll('details.disclosure').forEach((each) => { ea
 WIDER_THAN_PHONE = """() => {
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
-    const wide = [...document.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > width);
+    const wide = [...document.querySelectorAll(":is(main, #main) *")].filter((each) => each.getBoundingClientRect().right > width);
     return wide.slice(-3).map((each) => `scrolls sideways: ${each.tagName} ${each.className}`);
 }"""
 # What is pressed with a thumb at 3 a.m.
