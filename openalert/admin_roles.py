@@ -74,7 +74,7 @@ TABLE = {
     "teams.groupmapping": NOT_FOR_MANAGERS,
     "teams.handovernote": Line(VIEW, "schedule__team"),
     "teams.identity": NOT_FOR_MANAGERS,
-    "teams.layer": Line(VIEW, "schedule__team"),
+    "teams.layer": Line(ALL, "schedule__team"),  # beside their schedule, where they may be changed at all
     "teams.membership": Line(ALL, "team"),
     "teams.notice": NOT_FOR_MANAGERS,
     "teams.override": Line(VIEW, "schedule__team"),
