@@ -100,6 +100,8 @@ def _dressed(widget: forms.Widget) -> forms.Widget:
         return widgets.UnfoldAdminCheckboxSelectMultipleWidget(attrs=widget.attrs, choices=widget.choices)
     if isinstance(widget, forms.RadioSelect):
         return widgets.UnfoldAdminRadioSelectWidget(attrs=widget.attrs, choices=widget.choices)
+    if isinstance(widget, forms.Select) and not widget.allow_multiple_selected:
+        widget.template_name = widgets.UnfoldAdminSelectWidget.template_name  # with its arrow
     for kind, classes in LOOKS:
         if isinstance(widget, kind):
             widget.attrs["class"] = " ".join([*classes, widget.attrs.get("class", "")]).strip()

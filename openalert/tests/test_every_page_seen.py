@@ -97,7 +97,7 @@ def look_at_admin(page, url, path, script):
     return [f"{path} {line}" for line in found]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @needs("chromium", "node", "npm")
 def test_every_page_can_be_read_and_used_by_everybody(web, monkeypatch, tmp_path, settings):
     settings.EMAIL_BACKEND = every_page.EMAIL_BACKEND
