@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from openalert import audit
-from openalert.admin_tools import RecordAdmin
+from openalert.admin_tools import ModelAdmin, RecordAdmin
 
 from . import heartbeats, integrations, maintenance, maintenance_labels
 from .exceptions import InvalidRule, NotTheTeamsServices, WindowEndsBeforeStart
@@ -21,7 +21,7 @@ from .models import Alert, Change, Heartbeat, Integration, MaintenanceWindow
 
 
 @admin.register(Integration)
-class IntegrationAdmin(admin.ModelAdmin):
+class IntegrationAdmin(ModelAdmin):
     list_display = ("name", "service", "team", "source", "grouping", "is_enabled", "key", "has_alerts")
     list_filter = ("service__team", "source", "is_enabled", "grouping")
     list_select_related = ("service__team",)
@@ -120,7 +120,7 @@ class ChangeAdmin(RecordAdmin):
 
 
 @admin.register(Heartbeat)
-class HeartbeatAdmin(admin.ModelAdmin):
+class HeartbeatAdmin(ModelAdmin):
     list_display = ("name", "integration", "span", "is_enabled", "last_ping_at", "due_at", "expired_at")
     list_filter = ("is_enabled", "integration__service__team", "integration")
     list_select_related = ("integration",)
@@ -161,7 +161,7 @@ class MaintenanceForm(forms.ModelForm):
 
 
 @admin.register(MaintenanceWindow)
-class MaintenanceWindowAdmin(admin.ModelAdmin):
+class MaintenanceWindowAdmin(ModelAdmin):
     form = MaintenanceForm
     list_display = ("title", "team", "about", "mode", "starts_at", "ends_at", "created_by")
     list_filter = ("team", "starts_at")

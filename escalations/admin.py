@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from incidents.enums import Severity
-from openalert.admin_tools import RecordAdmin
+from openalert.admin_tools import ModelAdmin, RecordAdmin, TabularInline
 from openalert.words import delay_in_words
 
 from . import routing, team_settings
@@ -20,7 +20,7 @@ from .models import (
 )
 
 
-class StepInline(admin.TabularInline):
+class StepInline(TabularInline):
     model = EscalationStep
     extra = 0
     show_change_link = True
@@ -40,7 +40,7 @@ class StepInline(admin.TabularInline):
 
 
 @admin.register(EscalationPolicy)
-class EscalationPolicyAdmin(admin.ModelAdmin):
+class EscalationPolicyAdmin(ModelAdmin):
     list_display = ("name", "team", "in_words", "repeat_count", "rule_count")
     list_filter = ("team",)
     list_select_related = ("team",)
@@ -70,14 +70,14 @@ class EscalationPolicyAdmin(admin.ModelAdmin):
         return len(policy.routing_rules.all())
 
 
-class TargetInline(admin.TabularInline):
+class TargetInline(TabularInline):
     model = StepTarget
     extra = 1
     autocomplete_fields = ("user", "schedule", "team")
 
 
 @admin.register(EscalationStep)
-class EscalationStepAdmin(admin.ModelAdmin):
+class EscalationStepAdmin(ModelAdmin):
     list_display = ("__str__", "delay_seconds", "whom")
     list_filter = ("policy__team", "policy")
     list_select_related = ("policy",)
@@ -123,7 +123,7 @@ class RoutingRuleForm(forms.ModelForm):
 
 
 @admin.register(RoutingRule)
-class RoutingRuleAdmin(admin.ModelAdmin):
+class RoutingRuleAdmin(ModelAdmin):
     form = RoutingRuleForm
     list_display = ("team", "position", "conditions_in_words", "policy")
     list_display_links = ("position",)
@@ -134,7 +134,7 @@ class RoutingRuleAdmin(admin.ModelAdmin):
 
 
 @admin.register(PagingSettings)
-class PagingSettingsAdmin(admin.ModelAdmin):
+class PagingSettingsAdmin(ModelAdmin):
     list_display = ("team", "default_policy", "low_urgency_waits")
     list_filter = ("low_urgency_waits",)
     list_select_related = ("team", "default_policy")

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from openalert.admin_tools import RecordAdmin, RecordInline
+from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline
 from openalert.exceptions import OpenAlertError
 
 from . import lifecycle, subscriptions, timeline
@@ -61,9 +61,6 @@ class IncidentAdmin(RecordAdmin):
     def resolve(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
         self._answer(request, queryset, lifecycle.resolve)
 
-    def has_act_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("incidents.change_incident")
-
     def _answer(
         self, request: HttpRequest, queryset: QuerySet[Incident], answer: Callable[..., Incident]
     ) -> None:
@@ -100,7 +97,7 @@ class ReportSentInline(RecordInline):
 
 
 @admin.register(ReportSchedule)
-class ReportScheduleAdmin(admin.ModelAdmin):
+class ReportScheduleAdmin(ModelAdmin):
     """Who gets a report; its periodic task, one click away, says when."""
 
     list_display = ("team", "kind", "recipients", "is_on", "when")
@@ -153,7 +150,7 @@ class ResponseSettingsAdminForm(ResponseSettingsForm):
 
 
 @admin.register(ResponseSettings)
-class ResponseSettingsAdmin(admin.ModelAdmin):
+class ResponseSettingsAdmin(ModelAdmin):
     """Roles and the template of postmortems: of a team, or without one of the installation."""
 
     form = ResponseSettingsAdminForm
@@ -178,4 +175,4 @@ class StakeholderAdmin(RecordAdmin):
         )
 
     def has_forget_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("incidents.delete_stakeholder")
+        return self.may(request, "delete", None)

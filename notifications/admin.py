@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from openalert.admin_tools import RecordAdmin, RecordInline
+from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline, dress
 from openalert.exceptions import OpenAlertError
 
 from . import text_samples, webhooks
@@ -37,7 +37,7 @@ from .models import (
 )
 
 
-class RuleInline(admin.TabularInline):
+class RuleInline(TabularInline):
     model = NotificationRule
     extra = 0
     fields = ("user", "urgency", "delay_minutes")
@@ -45,7 +45,7 @@ class RuleInline(admin.TabularInline):
 
 
 @admin.register(ContactMethod)
-class ContactMethodAdmin(admin.ModelAdmin):
+class ContactMethodAdmin(ModelAdmin):
     list_display = ("user", "channel", "shown_address", "label", "is_enabled", "verified_at", "broken_at")
     list_filter = (
         "channel",
@@ -59,7 +59,7 @@ class ContactMethodAdmin(admin.ModelAdmin):
     search_fields = ("user__name", "user__email", "address", "label")
     autocomplete_fields = ("user",)
     inlines = (RuleInline,)
-    change_list_template = "admin/notifications/contactmethod/change_list.html"
+    list_before_template = "admin/notifications/contactmethod/before_list.html"
 
     @admin.display(ordering="address", description="address")
     def shown_address(self, method: ContactMethod) -> str:
@@ -75,11 +75,14 @@ class ContactMethodAdmin(admin.ModelAdmin):
             raise PermissionDenied
         form = TextSampleForm(request.GET or None)
         given = form.cleaned_data if form.is_valid() else TextSampleForm.DEFAULTS
+        if not form.is_bound:
+            form = TextSampleForm(initial=TextSampleForm.DEFAULTS)
+        dress(form.fields)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Ways of paging, and what they say",
-            "form": form if form.is_bound else TextSampleForm(initial=TextSampleForm.DEFAULTS),
+            "form": form,
             "ways": text_samples.ways(),
             "samples": text_samples.samples(user=request.user, **given),
             "webhook_addresses": [
@@ -92,7 +95,7 @@ class ContactMethodAdmin(admin.ModelAdmin):
 
 
 @admin.register(NotificationRule)
-class NotificationRuleAdmin(admin.ModelAdmin):
+class NotificationRuleAdmin(ModelAdmin):
     list_display = ("user", "urgency", "contact_method", "delay_minutes")
     list_filter = ("urgency", "contact_method__channel")
     list_select_related = ("user", "contact_method")
@@ -101,7 +104,7 @@ class NotificationRuleAdmin(admin.ModelAdmin):
 
 
 @admin.register(QuietHours)
-class QuietHoursAdmin(admin.ModelAdmin):
+class QuietHoursAdmin(ModelAdmin):
     list_display = ("user", "__str__")
     list_select_related = ("user",)
     search_fields = ("user__name", "user__email")
@@ -109,7 +112,7 @@ class QuietHoursAdmin(admin.ModelAdmin):
 
 
 @admin.register(OperationsTeam)
-class OperationsTeamAdmin(admin.ModelAdmin):
+class OperationsTeamAdmin(ModelAdmin):
     """Without any, superusers are told of dead letters."""
 
     list_display = ("team",)
@@ -216,7 +219,7 @@ class WebhookForm(forms.ModelForm):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin):
+class WebhookAdmin(ModelAdmin):
     form = WebhookForm
     list_display = (
         "name",
@@ -274,10 +277,8 @@ class WebhookDeliveryAdmin(RecordAdmin):
     show_full_result_count = False
     actions = ("replay",)
 
-    @admin.action(description="Send again", permissions=["view"])
+    @admin.action(description="Send again", permissions=["act"])
     def replay(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
-        if not request.user.has_perm("notifications.change_webhook"):
-            raise PermissionDenied
         _each(
             self,
             request,

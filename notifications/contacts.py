@@ -1,6 +1,6 @@
 """A person's contact methods and rules: what they have when they have chosen nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from incidents.enums import Urgency
+from openalert import audit
 from openalert.words import listed
 from teams.models import User
 
@@ -22,11 +23,7 @@ def ensure_default_methods(user: User) -> None:
     """
     if ContactMethod.objects.filter(user=user).exists():
         return
-    now = timezone.now()
-    methods = [
-        ContactMethod(user=user, channel=Channel.IN_APP, verified_at=now),
-        ContactMethod(user=user, channel=Channel.EMAIL, address=user.email, verified_at=now),
-    ]
+    methods = default_methods(user, now=timezone.now())
     with transaction.atomic():
         ContactMethod.objects.bulk_create(methods, ignore_conflicts=True)
         NotificationRule.objects.bulk_create(
@@ -37,6 +34,14 @@ def ensure_default_methods(user: User) -> None:
             ),
             ignore_conflicts=True,
         )
+
+
+def default_methods(user: User, *, now: datetime) -> list[ContactMethod]:
+    """What everybody has to begin with, not saved yet."""
+    return [
+        ContactMethod(user=user, channel=Channel.IN_APP, verified_at=now),
+        ContactMethod(user=user, channel=Channel.EMAIL, address=user.email, verified_at=now),
+    ]
 
 
 def rules_for(users: Iterable[User], urgency: Urgency) -> dict[UUID, list[NotificationRule]]:
@@ -90,6 +95,29 @@ def add_method(method: ContactMethod) -> None:
     method.save(force_insert=True)
     for urgency in Urgency:
         set_rule(user=method.user, urgency=urgency, method=method, delay_minutes=0)
+
+
+@transaction.atomic
+def add_methods(methods: Sequence[ContactMethod]) -> None:
+    """As `add_method` does, for methods of many people in a fixed number of statements. People without any get the usual
+    ones too. They are told to the audit log."""
+    now = timezone.now()
+    people = {method.user_id: method.user for method in methods}
+    known = set(ContactMethod.objects.filter(user__in=people).values_list("user", flat=True))
+    usual = [
+        method for pk, user in people.items() if pk not in known for method in default_methods(user, now=now)
+    ]
+    for method in methods:
+        method.settle_verification(now=now)
+    rows = [*usual, *methods]
+    ContactMethod.objects.bulk_create(rows)
+    rules = [
+        NotificationRule(user=row.user, urgency=urgency, contact_method=row)
+        for row in rows
+        for urgency in Urgency
+    ]
+    NotificationRule.objects.bulk_create(rules)
+    audit.created_all([*rows, *rules])
 
 
 def set_enabled(*, method: ContactMethod, is_enabled: bool) -> None:

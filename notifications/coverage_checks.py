@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from teams import coverage, oncall
 from teams.coverage import Finding
-from teams.models import Schedule, Team, User
+from teams.enums import Role
+from teams.models import Membership, Schedule, Team, User
 
 from .enums import Channel
 from .models import ContactMethod
@@ -41,3 +44,12 @@ def unreachable(teams: Sequence[Team], schedules: Sequence[Schedule], at: dateti
                 schedule,
                 user=user,
             )
+
+
+def unreached_responders() -> QuerySet[User]:
+    """Responders and managers of any team for whom the same holds as above, on call or not."""
+    on = [channel for channel, transport in TRANSPORTS.items() if transport.is_configured()]
+    methods = ContactMethod.objects.filter(user=OuterRef("pk"))
+    works = methods.filter(is_enabled=True, verified_at__isnull=False, broken_at__isnull=True, channel__in=on)
+    responds = Membership.objects.filter(user=OuterRef("pk")).exclude(role=Role.OBSERVER)
+    return User.objects.filter(Exists(responds), Exists(methods), ~Exists(works), is_active=True)

@@ -1,4 +1,4 @@
-"""The audit log's page and exports, and the history of each object in the admin."""
+"""The audit log's page and exports."""
 
 import csv
 import io
@@ -8,20 +8,17 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.apps import apps
-from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils.text import camel_case_to_spaces
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from incidents.reports.export import BYTE_ORDER_MARK, FORMULAS
 from openalert import audit
 from openalert.audit import search
+from openalert.audit.lines import kind_words, line_of, words
 from openalert.models import AuditEntry
 from teams.standing import may_read_audit
 
@@ -44,7 +41,7 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     query.pop("before", None)
     context = {
         "form": form,
-        "entries": [_line(entry) for entry in entries[:PER_PAGE]],
+        "entries": [line_of(entry) for entry in entries[:PER_PAGE]],
         "older": entries[PER_PAGE - 1].pk if len(entries) > PER_PAGE else None,
         "actions": [(value, words(value)) for value in search.actions()],
         "kinds": sorted(((value, kind_words(value)) for value in search.kinds()), key=lambda kind: kind[1]),
@@ -52,42 +49,6 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     }
     status = HTTPStatus.OK if form.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY
     return render(request, "audit.html", context, status=status)
-
-
-def _line(entry: AuditEntry) -> dict[str, Any]:
-    changes = [
-        (words(name), *(value if len(value) == 2 else (None, None))) for name, value in entry.changes.items()
-    ]
-    return {
-        "entry": entry,
-        "what": words(entry.action),
-        "kind": kind_words(entry.object_type),
-        "changes": [(name, _value(before), _value(after)) for name, before, after in changes],
-        "data": [
-            (words(name), _value(value)) for name, value in entry.data.items() if value not in ("", None, [])
-        ],
-    }
-
-
-def words(name: str) -> str:
-    """“sign_in_failed” as “Sign in failed”."""
-    return name.replace("_", " ").capitalize()
-
-
-def kind_words(label: str) -> str:
-    """“teams.team” as “Team”."""
-    try:
-        return str(apps.get_model(label)._meta.verbose_name).capitalize()
-    except (LookupError, ValueError):
-        return camel_case_to_spaces(label.rpartition(".")[2]).capitalize()
-
-
-def _value(value: Any) -> str:
-    if value is None or value in ("", [], {}):
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 @login_required
@@ -150,15 +111,3 @@ def _cell(value: Any) -> str:
 
 def _json_lines(entries: Iterable[AuditEntry]) -> str:
     return "".join(msgspec.json.encode(search.as_dict(entry)).decode() + "\n" for entry in entries)
-
-
-def object_history(request: HttpRequest, app: str, model: str, object_id: str) -> HttpResponseBase:
-    """The admin's “History”: for who may read the audit log, its lines about the object; else what Django keeps."""
-    try:
-        page = admin.site._registry[apps.get_model(app, model)]
-    except (LookupError, KeyError):
-        raise Http404 from None
-    if may_read_audit(request.user):
-        return redirect(f"{reverse('audit')}?object={page.model._meta.label_lower}:{object_id}")
-    view: Callable[..., HttpResponseBase] = admin.site.admin_view(page.history_view)
-    return view(request, object_id)

@@ -19,7 +19,7 @@ from openalert.acting import ADMIN
 PROVIDER_ORIGINS = "form_action_origins"
 
 # Below /admin/ only. Django's and Unfold's templates name their scripts without a nonce ('self'); Unfold's Alpine makes
-# functions of attributes ('unsafe-eval') and shows and hides by style attributes. Only administrators get there.
+# functions of attributes ('unsafe-eval') and shows and hides by style attributes. Only people with staff status get there.
 ADMIN_RELAXED = {"script-src": [SELF, UNSAFE_EVAL], "style-src-attr": [UNSAFE_INLINE]}
 
 # https://www.w3.org/TR/permissions-policy/: what no page of ours asks a browser for, nor may a frame in one.

@@ -45,7 +45,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     (re.compile(r"(/ping/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
     (re.compile(r"\bping-[\w-]{24,32}(?=@)", re.IGNORECASE), HIDDEN),
     (re.compile(r"(/answer/)[^\s/?\"'>]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"(/accounts/reset/)[\w-]+/[\w-]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(/accounts/(?:reset|invitation)/)[\w-]+/[\w:-]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/calendar/)[^\s/?\"'>]+(\.ics)"), rf"\1{HIDDEN}\2"),
     (re.compile(r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s?\"'>]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(/api/webhooks/)[^\s?\"'>]+"), rf"\1{HIDDEN}"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
 
+from openalert import admin_look
 from openalert.environment import load_environment
 from openalert.logs import logging_config
 
@@ -61,7 +62,8 @@ SILENCED_SYSTEM_CHECKS = [
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it takes over runserver
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # before Django's admin: its templates and widgets go first
+    "openalert.admin_config.RoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -128,6 +130,8 @@ TEMPLATES = [
         },
     },
 ]
+
+UNFOLD = admin_look.UNFOLD
 
 DATABASES = {"default": environment.database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -7,17 +7,24 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from openalert.admin_tools import RecordAdmin, RecordInline, list_link
+from openalert import admin_roles, admin_tools
+from openalert.admin_tools import (
+    ModelAdmin,
+    RecordAdmin,
+    RecordInline,
+    TabularInline,
+    UserChangeForm,
+    list_link,
+)
 from openalert.exceptions import OpenAlertError
 
-from . import dependencies, oncall, queries, rotations, second_factor, service_checks
+from . import dependencies, invitations, oncall, queries, rotations, second_factor, service_checks
 from .exceptions import NotAResponder
 from .identity import lock_out
 from .models import (
@@ -45,24 +52,25 @@ admin.site.index_title = "Administration"
 admin.site.unregister(Group)
 
 
-class UserCreationForm(AdminUserCreationForm):
+class UserCreationForm(admin_tools.UserCreationForm):
     class Meta:
         model = User
         fields = ("email", "name")
 
 
-class MembershipInline(admin.TabularInline):
+class MembershipInline(TabularInline):
     model = Membership
     extra = 0
     autocomplete_fields = ("team", "user")
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     form = UserChangeForm
     change_password_form = AdminPasswordForm
-    actions = ("lift_lock_out", "reset_second_factor")
+    change_user_password_template = "admin/teams/user/change_password.html"  # noqa: S105 (a path)
+    actions = ("send_invitation", "lift_lock_out", "reset_second_factor")
     ordering = ("name", "email")
     list_display = (
         "name",
@@ -71,19 +79,19 @@ class UserAdmin(DjangoUserAdmin):
         "team_names",
         "time_zone",
         "is_active",
-        "is_staff",
+        "is_superuser",
         "last_login",
     )
     list_display_links = ("name", "email")
-    list_filter = ("is_active", "is_staff", "is_superuser", "is_auditor", "teams")
+    list_filter = ("is_active", "is_superuser", "is_auditor", "teams")
     search_fields = ("name", "email", "phone", "job_title")
     readonly_fields = ("last_login", "created_at", "updated_at", "factor_state", "failed_sign_ins")
-    filter_horizontal = ("user_permissions",)
+    filter_horizontal = ()
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         ("Person", {"fields": ("name", "job_title", "phone", "time_zone")}),
-        ("Access", {"fields": ("is_active", "is_auditor", "is_staff", "is_superuser", "user_permissions")}),
+        ("Access", {"fields": ("is_active", "is_superuser", "is_auditor")}),
         (
             "Record",
             {"fields": ("last_login", "factor_state", "failed_sign_ins", "created_at", "updated_at")},
@@ -98,6 +106,20 @@ class UserAdmin(DjangoUserAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("teams")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        may_import = admin_roles.may(request.user, "change", Membership)
+        return super().changelist_view(request, {**(extra_context or {}), "may_import": may_import})
+
+    def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm, change: bool) -> None:
+        obj.is_staff = (
+            obj.is_superuser
+        )  # what a person may do here is decided by roles: openalert.admin_roles
+        super().save_model(request, obj, form, change)
+        if not change and invitations.invite([obj]):
+            self.message_user(request, f"{obj} is mailed a link to choose a password.")
 
     @admin.display(description="teams")
     def team_names(self, user: User) -> str:
@@ -117,6 +139,19 @@ class UserAdmin(DjangoUserAdmin):
         lifted = [str(user) for user in queryset if lock_out.lift(user)]
         self.message_user(request, f"Lifted: {', '.join(lifted)}." if lifted else "Nobody was locked out.")
 
+    @admin.action(description="Send the invitation again", permissions=["change"])
+    def send_invitation(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        people = list(queryset)
+        invited = invitations.invite_again(people)
+        others = [str(user) for user in people if user not in invited]
+        if invited:
+            self.message_user(
+                request, f"They are mailed a link to choose a password: {', '.join(map(str, invited))}."
+            )
+        if others:
+            words = f"Not invited, as they have a password, sign in by the identity provider, or are inactive: {', '.join(others)}."
+            self.message_user(request, words, messages.WARNING)
+
     @admin.action(description="Reset the second factor", permissions=["change"])
     def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         reset = [str(user) for user in queryset if second_factor.reset(user)]
@@ -124,7 +159,7 @@ class UserAdmin(DjangoUserAdmin):
 
 
 @admin.register(Team)
-class TeamAdmin(admin.ModelAdmin):
+class TeamAdmin(ModelAdmin):
     list_display = ("name", "time_zone", "member_count", "service_count", "schedule_count")
     search_fields = ("name", "description")
     readonly_fields = ("created_at", "updated_at")
@@ -155,7 +190,7 @@ class TeamAdmin(admin.ModelAdmin):
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):
+class MembershipAdmin(ModelAdmin):
     list_display = ("user", "team", "role", "from_identity")
     list_editable = ("role",)
     list_filter = ("team", "role", "from_identity")
@@ -165,7 +200,7 @@ class MembershipAdmin(admin.ModelAdmin):
 
 
 @admin.register(Identity)
-class IdentityAdmin(admin.ModelAdmin):
+class IdentityAdmin(ModelAdmin):
     """To join an account with one at the provider is to add a row here."""
 
     list_display = ("user", "issuer", "subject", "created_at")
@@ -178,7 +213,7 @@ class IdentityAdmin(admin.ModelAdmin):
 
 
 @admin.register(GroupMapping)
-class GroupMappingAdmin(admin.ModelAdmin):
+class GroupMappingAdmin(ModelAdmin):
     list_display = ("group", "team", "role", "installation_role")
     list_filter = ("team", "installation_role")
     list_select_related = ("team",)
@@ -187,7 +222,7 @@ class GroupMappingAdmin(admin.ModelAdmin):
 
 
 @admin.register(Service)
-class ServiceAdmin(admin.ModelAdmin):
+class ServiceAdmin(ModelAdmin):
     list_display = ("name", "team", "resolves_with_alerts", "runbook_url")
     list_filter = ("team", "resolves_with_alerts")
     list_select_related = ("team",)
@@ -220,7 +255,7 @@ class DependencyForm(forms.ModelForm):
 
 
 @admin.register(ServiceDependency)
-class ServiceDependencyAdmin(admin.ModelAdmin):
+class ServiceDependencyAdmin(ModelAdmin):
     form = DependencyForm
     list_display = ("service", "upstream", "correlation", "window_minutes")
     list_filter = ("correlation", "service__team")
@@ -283,7 +318,7 @@ class ScheduleForm(forms.ModelForm):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(admin.ModelAdmin):
+class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
     list_display = ("name", "team", "time_zone", "on_call_now")
     list_filter = ("team",)

@@ -14,12 +14,17 @@ from django.core.mail import BadHeaderError, EmailMessage
 from django.db import transaction
 from django.utils import timezone
 
-from . import reset_links, signals
+from . import invitation_links, reset_links, signals
 from .models import Notice, User
 
 BATCH = 50
 MOST_TRIES = 4
 TRY_AGAIN_AFTER = timedelta(minutes=2)
+# What is made only when the mail is sent, by what stands for it until then.
+LINKS = {
+    invitation_links.PLACE: invitation_links.path_for,
+    reset_links.PLACE: reset_links.path_for,
+}
 
 
 def notice(
@@ -71,7 +76,8 @@ def _claim() -> list[Notice]:
 
 
 def _send(row: Notice) -> None:
-    path = reset_links.path_for(row.user) if row.path == reset_links.PLACE else row.path
+    link = LINKS.get(row.path)
+    path = link(row.user) if link else row.path
     email = EmailMessage(
         subject=row.subject,
         body=f"{row.text}\n\n{settings.SITE_URL}{path}\n",

@@ -21,6 +21,7 @@ from .models import User
 MAIL_EVERY_SECONDS = 300  # to one account
 HOW = {
     "changed": "It was changed by who knew the old one.",
+    "chosen": "It was chosen by the link in your invitation.",
     "reset": "It was set by the link that was mailed to you.",
     "set_by_administrator": "An administrator set it.",
     "removed_by_administrator": "An administrator took the old one away: you sign in through the identity provider.",
@@ -84,8 +85,8 @@ def ask_reset(email: str) -> None:
 
 
 @transaction.atomic
-def reset(user: User, password: str) -> None:
+def reset(user: User, password: str, *, how: str = "reset") -> None:
     """By the link that was mailed: it shows who they are, so what locked the account out ends too."""
     with acting_as(as_person(user)):
-        set_password(user, password, how="reset")
+        set_password(user, password, how=how)
         lock_out.lift(user, codes=False)

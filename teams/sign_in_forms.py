@@ -3,11 +3,13 @@
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AdminPasswordChangeForm, PasswordChangeForm
+from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.forms import SetPasswordForm as DjangoSetPasswordForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
+
+from openalert.admin_tools import AdminPasswordChangeForm, dress
 
 from . import passwords
 from .identity import lock_out
@@ -95,8 +97,20 @@ class SetPasswordForm(DjangoSetPasswordForm):
         return self.user
 
 
+class FirstPasswordForm(DjangoSetPasswordForm):
+    """A password to begin with, by the link in an invitation."""
+
+    def save(self, commit: bool = True) -> User:
+        passwords.reset(self.user, self.cleaned_data["new_password1"], how="chosen")
+        return self.user
+
+
 class AdminPasswordForm(AdminPasswordChangeForm):
     """An administrator gives somebody a new password, or none."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        dress(self.fields)
 
     @transaction.atomic
     def save(self, commit: bool = True) -> User:

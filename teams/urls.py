@@ -47,6 +47,11 @@ urlpatterns = [
     path("set-up/", first_admin_views.set_up, name="set-up"),
     path("accounts/oidc/", identity_views.BeginView.as_view(), name="oidc-begin"),
     path("accounts/oidc/callback/", identity_views.CallbackView.as_view(), name="oidc-callback"),
+    path(
+        "accounts/invitation/<str:uidb64>/<str:token>/",
+        password_views.InvitationView.as_view(),
+        name="invitation",
+    ),
     path("accounts/password/", views.PasswordView.as_view(), name="password"),
     path("accounts/reset/", password_views.ResetView.as_view(), name="password-reset"),
     path("accounts/reset/sent/", password_views.ResetSentView.as_view(), name="password-reset-sent"),

@@ -18,7 +18,7 @@ from notifications.plain import one_line, printable
 from notifications.text_samples import Kind, samples
 from notifications.transports import slack
 from teams.models import User
-from teams.tests.factories import ServiceFactory, UserFactory
+from teams.tests.factories import ServiceFactory, TeamFactory, UserFactory
 
 from .factories import ContactMethodFactory, NotificationFactory
 
@@ -203,6 +203,6 @@ def test_the_preview_shows_texts_states_and_sizes(client):
 def test_the_preview_is_the_administrators(client):
     path = reverse("admin:notifications_texts")
     assert client.get(path).status_code == 302
-    staff = UserFactory(is_staff=True)
-    client.force_login(staff)
+    manager = TeamFactory(managers=[UserFactory()]).members.get()
+    client.force_login(manager)
     assert client.get(path).status_code == 403

@@ -20,7 +20,14 @@ from openalert.redaction import HIDDEN, SECRET_NAME
 from .log import LONGEST_VALUE, Changes, action_on, record, record_all
 
 OUR_APPS = ("openalert", "teams", "incidents", "alerts", "notifications", "escalations")
-OF_OTHERS = ("auth.group",)
+OF_OTHERS = (
+    "auth.group",
+    "django_celery_beat.clockedschedule",
+    "django_celery_beat.crontabschedule",
+    "django_celery_beat.intervalschedule",
+    "django_celery_beat.periodictask",
+    "django_celery_beat.solarschedule",
+)
 # What monitoring, escalation and delivery write all the time. Incidents' actions are recorded by incidents.timeline.
 NOT_AUDITED = {
     "alerts.alert",
@@ -71,6 +78,7 @@ STATE = {
     "incidents.stakeholder": {"asked", "asked_at"},
     "notifications.contactmethod": {"broken_at", "broken_reason"},
     "notifications.webhook": {"failures", "rests_until"},
+    "django_celery_beat.periodictask": {"last_run_at", "total_run_count", "date_changed"},
     "teams.calendar": {"due_at", "fetched_at", "failing_since_at", "failure", "unmatched"},
     "teams.apitoken": {"last_used_at"},
     "teams.calendarfeed": {"read_at"},

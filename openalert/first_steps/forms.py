@@ -17,7 +17,7 @@ from escalations.enums import TargetKind
 from escalations.models import EscalationPolicy
 from escalations.policies import NewStep
 from escalations.policy_forms import Choices, choices_for, word_of
-from teams import rotations
+from teams import invitations, rotations
 from teams.enums import Role, Rotation
 from teams.forms import zone_field
 from teams.models import E164, Layer, Membership, Schedule, Service, Team, User
@@ -98,7 +98,9 @@ class PersonForm(forms.Form):
         else:
             self.fields[
                 "password"
-            ].help_text = "Tell it to them; they can change it. Without one they cannot sign in yet."
+            ].help_text = (
+                "Leave it empty, and they are mailed a link to choose one. If you give one, tell it to them."
+            )
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -132,6 +134,8 @@ class PersonForm(forms.Form):
             time_zone=team.time_zone,
         )
         Membership.objects.get_or_create(team=team, user=user, defaults={"role": given["role"]})
+        if self.user is None:
+            invitations.invite([user])
 
 
 def simple_layer(progress: Progress) -> Layer | None:

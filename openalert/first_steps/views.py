@@ -23,6 +23,7 @@ from alerts.set_up import set_up_text
 from notifications.fragments import by_step
 from notifications.models import Notification
 from openalert.exceptions import OpenAlertError
+from teams import invitations
 from teams.access import may_administer
 from teams.identity import provider
 from teams.models import User
@@ -86,6 +87,8 @@ def step_page(request: HttpRequest, name: str) -> HttpResponse:
         return _page(request, progress, name, is_asked=True)
     if name == "test":
         return _send_test(request, progress)
+    if name == "people" and "invite" in request.POST:
+        return _invite_again(request, progress)
     form = _form(request, progress, step, request.POST)
     if form is None:
         return _page(request, progress, name, is_asked=True)
@@ -169,6 +172,16 @@ def _send_test(request: HttpRequest, progress: Progress) -> HttpResponse:
     return redirect("first-step", "test")
 
 
+def _invite_again(request: HttpRequest, progress: Progress) -> HttpResponse:
+    """Of the team's people, whom the form names."""
+    chosen = [member.user for member in progress.members if str(member.user_id) == request.POST["invite"]]
+    if invitations.invite_again(chosen):
+        messages.success(request, f"{chosen[0]} is mailed a link to choose a password.")
+    else:
+        messages.warning(request, "Nobody was invited: they have a password by now, or are not in the team.")
+    return redirect("first-step", "people")
+
+
 def _page(
     request: HttpRequest,
     progress: Progress,
@@ -214,6 +227,10 @@ def _context_of(user: User, progress: Progress, name: str, key: str) -> dict[str
         case "integration" if progress.integration:
             set_up = set_up_text(progress.integration, key) if key else set_up_text(progress.integration)
             return {"set_up": set_up, **received_of(progress.integration)}
+        case "people":
+            members = [member.user_id for member in progress.members]
+            waiting = invitations.who_may_be_invited().filter(pk__in=members)
+            return {"waiting": set(waiting.values_list("pk", flat=True))}
         case "test":
             first = trial.paged_first(progress)
             return {

@@ -245,6 +245,7 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "layers/<uuid:pk>/": lambda scene: {"pk": scene.layer.pk},
     "webhooks/<uuid:pk>/": lambda scene: {"pk": scene.webhook.pk},
     "mailbox/<uuid:pk>/": lambda scene: {"pk": scene.mail.pk},
+    "accounts/invitation/<str:uidb64>/<str:token>/": lambda scene: {"uidb64": "none", "token": "none"},
     "accounts/reset/<str:uidb64>/<str:token>/": lambda scene: {"uidb64": "none", "token": "none"},
     "answer/<str:token>/": lambda scene: {"token": scene.token},
     "me/methods/<uuid:pk>/": lambda scene: {"pk": scene.method.pk},

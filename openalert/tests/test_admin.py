@@ -1,5 +1,8 @@
 """The admin: every page opens, with as many queries for three rows as for one; records cannot be changed."""
 
+import re
+from itertools import chain
+
 import pytest
 from django.contrib import admin
 from django.db import connection
@@ -37,7 +40,7 @@ from notifications.tests.factories import (
     WebhookDeliveryFactory,
     WebhookFactory,
 )
-from openalert.admin_tools import RecordAdmin
+from openalert.admin_tools import RecordAdmin, has_look
 from openalert.ids import uuid7
 from teams.models import GroupMapping, Identity, User
 from teams.tests.factories import (
@@ -295,3 +298,46 @@ def test_target_must_be_of_its_kind(administrator, client):
 def test_admin_is_for_administrators_only(client, db):
     client.force_login(UserFactory())
     assert client.get(page("index")).status_code == 302
+
+
+def test_a_person_gets_another_password_or_none(administrator, client):
+    person = UserFactory()
+    person.set_password("a lamp in the harbour")
+    person.save()
+    path = page("auth_user_password_change", person.pk)
+    shown = client.get(path).text
+    fields = set(re.findall(r'<(?:input|button)\b[^>]*\bname="([a-z0-9-_]+)"', shown))
+    assert fields >= {"usable_password", "password1", "password2", "set-password", "unset-password"}
+    given = {"usable_password": "true", "password1": "a boat in the harbour", "set-password": ""}
+    assert "fields didn’t match" in client.post(path, given | {"password2": "a boat in the harbor"}).text
+    assert client.post(path, given | {"password2": given["password1"]}).status_code == 302
+    person.refresh_from_db()
+    assert person.check_password(given["password1"])
+    taken = {"usable_password": "false", "password1": "", "password2": "", "unset-password": ""}
+    assert client.post(path, taken).status_code == 302
+    person.refresh_from_db()
+    assert not person.has_usable_password()
+    again = client.get(path).text
+    assert 'name="set-password"' in again and 'name="unset-password"' not in again
+
+
+def forms_of(response):
+    yield response.context["adminform"].form
+    for formset in response.context["inline_admin_formsets"]:
+        yield from [*formset.formset.forms, formset.formset.empty_form]
+
+
+@pytest.mark.parametrize("name", EDITABLE)
+def test_every_field_has_the_same_look(administrator, client, name):
+    """Fields that a form declares itself, too."""
+    row = MAKERS[name]()
+    found = [forms_of(client.get(page(f"{name}_change", row.pk)))]
+    if name not in MADE_BY_US:
+        found.append(forms_of(client.get(page(f"{name}_add"))))
+    plain = {
+        (type(form).__name__, field_name, type(field.widget).__name__)
+        for form in chain.from_iterable(found)
+        for field_name, field in form.fields.items()
+        if field_name != "DELETE" and not has_look(field.widget)  # Unfold's template dresses that one
+    }
+    assert plain == set()

@@ -137,16 +137,3 @@ def test_exports_have_every_line_that_was_found(auditor, lines, monkeypatch):
         "Audra Auditor",
         {"file": "audit.jsonl", "looked_for": {"what": "changed"}},
     )
-
-
-def test_history_in_the_admin_is_the_audit_log(auditor, client, lines):
-    team = TeamFactory(name="Search")
-    path = f"/admin/teams/team/{team.pk}/history/"
-    assert client.get(path).url == f"/audit/?object=teams.team:{team.pk}"
-    pks, _ = found(client, f"object=teams.team:{team.pk}")
-    assert [AuditEntry.objects.get(pk=pk).action for pk in pks] == ["created"]
-    staff = Client()
-    staff.force_login(UserFactory(is_staff=True))
-    assert staff.get(path).status_code == 403
-    assert Client().get(path).status_code == 302
-    assert client.get("/admin/teams/nothing/1/history/").status_code == 404

@@ -20,7 +20,7 @@ from openalert.tests import axe
 from openalert.tests.browser import running_browser, wait_until
 from openalert.tests.programs import needs
 from openalert.tests.stack import eventually
-from teams import first_admin, oncall
+from teams import first_admin, notices, oncall
 from teams.models import Membership, Override, Schedule, Service, Team, User
 from teams.tests.factories import UserFactory
 
@@ -79,6 +79,26 @@ def test_demo_has_taken_all_steps(client):
     before = EscalationPolicy.objects.values_list("pk", "name")
     assert post(client, "policy", name="Mine").status_code in (200, 422)
     assert list(EscalationPolicy.objects.values_list("pk", "name")) == list(before)
+
+
+@pytest.mark.django_db
+def test_who_is_added_without_a_password_is_invited_and_again_on_request(client, admin, mailoutbox, clock):
+    team_of(client)
+    client.post("/first-steps/people/", {"name": "Bo Chen", "email": "bo@example.org", "role": "responder"})
+    bo = User.objects.get(email="bo@example.org")
+    notices.send_due()
+    guide = client.get("/first-steps/people/").text
+    assert guide.count("Send the invitation again") == 1
+    clock.advance(minutes=6)
+    answer = client.post("/first-steps/people/", {"invite": str(bo.pk)}, follow=True)
+    assert "Bo Chen is mailed a link to choose a password." in answer.text
+    notices.send_due()
+    assert [mail.to for mail in mailoutbox] == [["bo@example.org"]] * 2
+    assert all("/accounts/invitation/" in mail.body for mail in mailoutbox)
+    stranger = User.objects.create_user("stranger@example.org", name="Stranger")
+    for nobody in (stranger.pk, admin.pk, "x"):
+        answer = client.post("/first-steps/people/", {"invite": str(nobody)}, follow=True)
+        assert "Nobody was invited" in answer.text
 
 
 @pytest.mark.django_db

@@ -22,6 +22,7 @@ redactor = Redactor(["hunter2-the-password"])
         (f"POST /integrations/github/{KEY}?x=1", "POST /integrations/github/***?x=1"),
         ("/integrations-inbound/sendgrid/abc-123", "/integrations-inbound/sendgrid/***"),
         ("GET /accounts/reset/MDE5/abc-0f1e2d/ → 302", "GET /accounts/reset/***/ → 302"),
+        ("GET /accounts/invitation/MDE5/Im:1x:0f_-/ → 302", "GET /accounts/invitation/***/ → 302"),
         ("GET /ping/kX_3-abc/start", "GET /ping/***/start"),
         (f"RCPT TO:<ping-{KEY[:24]}@alerts.example.org>", "RCPT TO:<***@alerts.example.org>"),
         ("GET /calendar/qwErTy_-123.ics", "GET /calendar/***.ics"),

@@ -2,13 +2,15 @@
 
 const words = JSON.parse(document.getElementById("readable-crontabs").textContent);
 const choice = document.getElementById("id_crontab");
-const help = document.querySelector(".field-crontab .help");
-const translation = document.querySelector(".field-crontab_translation");
 
-if (translation) translation.hidden = true;
-if (choice && help) {
-  const said = help.textContent;
-  choice.addEventListener("change", () => {
-    help.textContent = [said, words[choice.value]].filter(Boolean).join(" · ");
-  });
+// What the saved one says is told there too; of the chosen one it may be wrong.
+for (const row of document.querySelectorAll(".field-crontab_translation")) row.hidden = true;
+if (choice) {
+  const said = document.createElement("output");
+  said.htmlFor = choice.id;
+  said.className = "crontab-words";
+  choice.closest(".field-crontab").append(said);
+  const tell = () => { said.textContent = words[choice.value] ?? ""; };
+  choice.addEventListener("change", tell);
+  tell();
 }

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib import auth
+from django.contrib import admin, auth, messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import PermissionDenied
@@ -26,9 +26,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django.views.generic import FormView, TemplateView
 
 from openalert.exceptions import OpenAlertError
-from teams import first_admin, passwords, qr_code, second_factor
+from teams import first_admin, invitation_links, invitations, passwords, qr_code, second_factor
 from teams.models import User
-from teams.sign_in_forms import CodeForm, FirstCodeForm, ResetForm, SetPasswordForm
+from teams.sign_in_forms import CodeForm, FirstCodeForm, FirstPasswordForm, ResetForm, SetPasswordForm
 
 from . import lock_out, provider
 from .exceptions import LockedOut
@@ -150,7 +150,7 @@ def set_up_page(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def admin_sign_in(request: HttpRequest) -> HttpResponse:
-    """The admin has no form of its own: there is one door. Who is in already but not an administrator is told so."""
+    """The admin has no form of its own: there is one door. Who is in already and may not use it is told so."""
     given = request.GET.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(
         given, allowed_hosts={request.get_host()}, require_https=request.is_secure()
@@ -158,7 +158,7 @@ def admin_sign_in(request: HttpRequest) -> HttpResponse:
     address = given if is_ours else reverse("admin:index")
     if not request.user.is_authenticated:
         return redirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': address})}")
-    if not request.user.is_staff:
+    if not admin.site.has_permission(request):
         raise PermissionDenied
     return redirect(address)
 
@@ -203,6 +203,22 @@ class ResetConfirmView(OnlyLocal, auth_views.PasswordResetConfirmView):
     def get_user(self, uidb64: str) -> User | None:
         user = super().get_user(uidb64)
         return passwords.who_may_reset().filter(pk=user.pk).first() if user else None
+
+
+class InvitationView(ResetConfirmView):
+    """What the link in an invitation opens."""
+
+    template_name = "registration/invitation.html"
+    form_class = FirstPasswordForm
+    token_generator = invitation_links.InvitationTokens()
+
+    def get_user(self, uidb64: str) -> User | None:
+        user = auth_views.PasswordResetConfirmView.get_user(self, uidb64)
+        return invitations.who_may_be_invited().filter(pk=user.pk).first() if user else None
+
+    def get_success_url(self) -> str:
+        messages.success(self.request, "Your password is chosen. Sign in with it.")
+        return reverse("login")
 
 
 class ResetDoneView(OnlyLocal, TemplateView):

@@ -3,6 +3,7 @@
 import zoneinfo
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -23,9 +24,15 @@ if TYPE_CHECKING:
 E164 = RegexValidator(r"^\+[1-9]\d{6,14}$", "Write the number with its country code, like +15005550006.")
 
 
+@cache
+def _time_zones() -> set[str]:
+    """To find them, the disk is searched."""
+    return zoneinfo.available_timezones()
+
+
 def validate_time_zone(value: str) -> None:
     """Raises ValidationError unless `value` names a zone of the IANA database."""
-    if value not in zoneinfo.available_timezones():
+    if value not in _time_zones():
         raise ValidationError(f"“{value}” is not a time zone. Try one like Europe/Berlin.")
 
 
@@ -98,14 +105,17 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
         self.email = type(self).objects.normalize_email(self.email)
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Remembers since when a person is inactive: the shifts before stay theirs."""
+        self.settle_activity()
+        if "is_active" in (fields := options.get("update_fields") or ()):
+            options["update_fields"] = {*fields, "inactive_since_at"}
+        super().save(*args, **options)
+
+    def settle_activity(self) -> None:
+        """Remembers since when a person is inactive: the shifts before stay theirs. `save` does it by itself."""
         if self.is_active:
             self.inactive_since_at = None
         elif self.inactive_since_at is None:
             self.inactive_since_at = timezone.now()
-        if "is_active" in (fields := options.get("update_fields") or ()):
-            options["update_fields"] = {*fields, "inactive_since_at"}
-        super().save(*args, **options)
 
     def get_session_auth_hash(self) -> str:
         """Signing out everywhere ends sessions as a new password does."""
@@ -120,6 +130,13 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     def is_active_at(self, at: datetime) -> bool:
         """Whether they could be on call at the instant `at`, as far as is known."""
         return self.is_active or (self.inactive_since_at is not None and at < self.inactive_since_at)
+
+    @property
+    def enters_admin(self) -> bool:
+        """Whether the admin has anything for them: see openalert.admin_roles."""
+        return sees_everything(self) or (
+            self.is_active and self.memberships.filter(role=Role.MANAGER).exists()
+        )
 
     @property
     def initials(self) -> str:

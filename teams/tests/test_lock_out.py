@@ -133,6 +133,6 @@ def test_the_admin_has_no_door_of_its_own(ana):
     assert client.get("/admin/login/?next=https://evil.example.org/")["Location"].endswith("next=%2Fadmin%2F")
     client.force_login(ana)
     assert client.get("/admin/login/?next=/admin/").status_code == 403
-    client.force_login(UserFactory(is_staff=True))
+    client.force_login(UserFactory(is_auditor=True))
     assert client.get("/admin/login/?next=/admin/teams/")["Location"] == "/admin/teams/"
     assert client.get("/admin/password_change/")["Location"] == "/accounts/password/"
