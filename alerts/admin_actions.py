@@ -63,7 +63,7 @@ class IntegrationActions(ModelAdmin):
                 title=f"Rotate the key of {integration}?",
                 text=f"The present key ends in {integration.key_hint}. The new one is shown once.",
                 form=form,
-                submit="Rotate the key",
+                button="Rotate the key",
             )
         key = integrations.rotate_key(integration.pk, overlap=timedelta(hours=form.cleaned_data["overlap"]))
         self.log_change(request, integration, "Rotated the key.")
@@ -85,7 +85,7 @@ class IntegrationActions(ModelAdmin):
                 text=f"It is taken as any other: an incident of {integration.service} opens, and whoever is in "
                 f"charge is paged.",
                 form=form,
-                submit="Fire the test alert",
+                button="Fire the test alert",
             )
         try:
             result = trial_alert.fire(

@@ -25,8 +25,8 @@ def page_about(
 
 
 def ask(
-    page: ModelAdmin, request: HttpRequest, row: Model, *, title: str, text: str, form: Form, submit: str
+    page: ModelAdmin, request: HttpRequest, row: Model, *, title: str, text: str, form: Form, button: str
 ) -> TemplateResponse:
     """The question, to be answered by POST to the same address."""
-    context = {"title": title, "text": text, "form": form, "submit": submit}
+    context = {"title": title, "text": text, "form": form, "button": button}
     return page_about(page, request, row, "admin/ask.html", **context)

@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget
 from .admin_tools import TabularInline
 
 PLACE = "position"
+ANY = object()
 HIGHEST = 32_767  # a PositiveSmallIntegerField's
 CHANGED_MEANWHILE = "Somebody has changed these rows meanwhile. Open the page anew; nothing was saved."
 
@@ -53,7 +54,8 @@ class OrderedFormSet(PaginationInlineFormSet):
 
     def clean(self) -> None:
         super().clean()
-        if any(self._pk_field.name in form.errors for form in self.initial_forms):
+        # A row that is not among those of the page (any more) gets an instance that is new.
+        if any(form.instance._state.adding for form in self.initial_forms):
             raise ValidationError(CHANGED_MEANWHILE)
 
     def save(self, commit: bool = True) -> list[Any]:
@@ -104,14 +106,16 @@ class OrderedInline(TabularInline):
     class Media:
         js = ("js/admin-order.js",)
 
+    def has_view_or_change_permission(
+        self, request: HttpRequest, obj: models.Model | object | None = ANY
+    ) -> bool:
+        """Django asks without a row for the rows themselves, and with None on the page that adds what they belong to."""
+        if obj is ANY:
+            return super().has_view_or_change_permission(request)
+        return obj is not None and super().has_view_or_change_permission(request, obj)
+
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return obj is not None and super().has_add_permission(request, obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return obj is not None and super().has_change_permission(request, obj)
-
-    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return obj is not None and super().has_view_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return obj is not None and super().has_delete_permission(request, obj)

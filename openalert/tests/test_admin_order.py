@@ -123,7 +123,7 @@ def test_nothing_is_saved_of_steps_that_are_wrong(administrator, client, policy)
     wrong = [
         (stored_steps(policy, bo={"targets": f"user:{stranger.pk}", "position": 1}), "Select a valid choice"),
         (stored_steps(policy, bo={"position": 0}), "greater than or equal to 1"),
-        (stored_steps(policy, bo={"targets": ""}), "Say whom to page"),
+        (stored_steps(policy, bo={"targets": []}), "Say whom to page"),
         ([row | {"DELETE": "on"} for row in stored_steps(policy)], "Leave a step"),
     ]
     for steps, words in wrong:
