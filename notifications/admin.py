@@ -16,6 +16,7 @@ from django.utils.html import format_html
 
 from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline, dress
 from openalert.exceptions import OpenAlertError
+from teams.access import teams_to_respond_for
 
 from . import dead_letters, outbox, text_samples, webhooks
 from .enums import WebhookEvent
@@ -181,7 +182,11 @@ class NotificationAdmin(RecordAdmin):
     inlines = (AttemptInline,)
     actions = ("replay",)
 
-    @admin.action(description="Replay: send dead letters again", permissions=["view"])
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Which of them, dead_letters.replay decides."""
+        return dead_letters.is_operator(request.user) or teams_to_respond_for(request.user).exists()
+
+    @admin.action(description="Replay: send dead letters again", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         """Only what is dead, and what the person may answer for: what was replayed a moment ago is dead no more."""
         chosen = list(queryset.values_list("pk", flat=True))

@@ -9,6 +9,8 @@ from alerts.tests.factories import IntegrationFactory, RuleFactory
 from escalations.models import EscalationStep, RoutingRule
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from openalert.models import AuditEntry
+from openalert.tests.browser import note_complaints, running_browser, sign_in, wait_until
+from openalert.tests.programs import needs
 from teams import oncall
 from teams.models import Schedule, User
 from teams.tests.factories import (
@@ -254,3 +256,46 @@ def test_layers_are_put_in_order_and_what_has_been_stays(administrator, client):
     assert oncall.on_call(schedule, timezone.now()) == [people[0]]
     assert oncall.on_call(schedule, before) == [people[1]]
     assert "Somebody has changed these rows" in client.post(address, form).content.decode()
+
+
+ORDER_ON_PAGE = (
+    "[...document.querySelectorAll('#steps-data .original input[name$=-position]')].map((each) => each.value)"
+)
+
+
+@pytest.mark.timeout(240)
+@needs("chromium")
+def test_steps_are_dragged_and_numbered_in_a_browser(web, monkeypatch):
+    # Playwright's synchronous API runs an event loop in this thread; the ORM is used beside it, not in it.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    User.objects.create_superuser("root@example.org", "a lamp in the harbour", name="Root")
+    team = TeamFactory(name="Payments")
+    people = [MembershipFactory(team=team, user__name=name).user for name in ("ana", "bo", "cy", "dan")]
+    policy = PolicyFactory(team=team, name="Nights", levels=[[person] for person in people])
+    with running_browser() as browser:
+        tab = browser.new_page(viewport={"width": 1280, "height": 1400})
+        complaints = note_complaints(tab)
+        sign_in(tab, web.url, "root@example.org", "a lamp in the harbour")
+        address = f"{web.url}{page('escalations_escalationpolicy_change', policy.pk)}"
+        tab.goto(address)
+        wait_until(tab, "document.querySelectorAll('.select2-selection').length > 0")
+        rows_on_page = tab.locator("#steps-data > .original")
+        handle = rows_on_page.nth(2).locator("[x-sort\\:handle]")
+        handle.hover()
+        tab.mouse.down()
+        box = rows_on_page.nth(0).bounding_box()
+        tab.mouse.move(box["x"] + 30, box["y"] + box["height"] / 2, steps=10)
+        tab.mouse.move(box["x"] + 30, box["y"] + 4, steps=10)
+        tab.mouse.up()
+        wait_until(tab, f"{ORDER_ON_PAGE}.join() === '1,2,3,4'")
+        tab.locator("[name=_continue]").first.click()
+        tab.wait_for_load_state("networkidle")
+        assert paged(policy) == ["cy", "ana", "bo", "dan"]
+        # By keyboard alone: the last step is to be the second.
+        tab.locator("#steps-data > .original").nth(3).locator("input[name$=-position]").focus()
+        tab.keyboard.press("Control+A")
+        tab.keyboard.type("2")
+        tab.keyboard.press("Enter")
+        tab.wait_for_load_state("networkidle")
+    assert paged(policy) == ["cy", "dan", "ana", "bo"]
+    assert not complaints, "\n".join(complaints)
