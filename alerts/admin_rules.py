@@ -64,4 +64,5 @@ class RuleInline(OrderedInline):
     @admin.display(description="what it does")
     def what(self, rule: IntegrationRule) -> SafeString:
         page = reverse("rule-edit", args=[rule.integration_id, rule.pk])
-        return format_html('<a href="{}">See and change what {} does</a>', page, rule)
+        link = '<a href="{}" class="text-primary-600 underline dark:text-primary-500">See and change what {} does</a>'
+        return format_html(link, page, rule)

@@ -30,7 +30,7 @@ class PolicyPreviewForm(PreviewForm):
         required=False,
         empty_label="Any of the team",
         widget=UnfoldAdminSelectWidget,
-        help_text="Maintenance windows are of services.",
+        help_text="Nobody is paged for a service under maintenance.",
     )
 
     def __init__(self, data: Any, *, policy: EscalationPolicy) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.contrib import admin
 from django.db import transaction
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget
 
@@ -48,7 +47,7 @@ class RoutingRuleForm(OrderedForm):
 
 
 class RuleRowForm(OrderedForm):
-    """What most rules are about; a rule's own page has the rest."""
+    """What most rules are about; a rule's own page has the rest, and its title all of it in words."""
 
     severities = severities_field()
 
@@ -84,11 +83,6 @@ class RuleInline(OrderedInline):
     model = RoutingRule
     form = RuleRowForm
     formset = RuleFormSet
-    fields = ("position", "service", "severities", "others", "policy")
-    readonly_fields = ("others",)
+    fields = ("position", "service", "severities", "policy")
     show_change_link = True
     verbose_name_plural = "routing rules: the first that matches decides"
-
-    @admin.display(description="in words")
-    def others(self, rule: RoutingRule) -> str:
-        return "" if rule._state.adding else rule.conditions_in_words

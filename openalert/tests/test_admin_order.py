@@ -288,14 +288,14 @@ def test_steps_are_dragged_and_numbered_in_a_browser(web, monkeypatch):
         tab.mouse.move(box["x"] + 30, box["y"] + 4, steps=10)
         tab.mouse.up()
         wait_until(tab, f"{ORDER_ON_PAGE}.join() === '1,2,3,4'")
-        tab.locator("[name=_continue]").first.click()
-        tab.wait_for_load_state("networkidle")
+        with tab.expect_navigation():
+            tab.locator("[name=_continue]").first.click()
         assert paged(policy) == ["cy", "ana", "bo", "dan"]
         # By keyboard alone: the last step is to be the second.
         tab.locator("#steps-data > .original").nth(3).locator("input[name$=-position]").focus()
         tab.keyboard.press("Control+A")
         tab.keyboard.type("2")
-        tab.keyboard.press("Enter")
-        tab.wait_for_load_state("networkidle")
+        with tab.expect_navigation():
+            tab.keyboard.press("Enter")
     assert paged(policy) == ["cy", "dan", "ana", "bo"]
     assert not complaints, "\n".join(complaints)
