@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -81,3 +82,8 @@ class StepInline(OrderedInline):
     def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationStep]:
         steps = super().get_queryset(request)
         return steps.prefetch_related("targets__user", "targets__schedule", "targets__team")
+
+    @admin.display(description="pages")
+    def targets(self, step: EscalationStep) -> str:
+        """For whoever may only look."""
+        return ", ".join(map(str, step.targets.all())) or "nobody"

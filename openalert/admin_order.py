@@ -36,6 +36,7 @@ class PlaceField(forms.IntegerField):
 class OrderedForm(forms.ModelForm):
     """Of a row whose `position` counts from 0. It is not held against the other rows: they are being moved, too."""
 
+    do_not_call_in_templates = True  # which would make forms of it, without what the formset gives them
     position = PlaceField()
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -105,6 +106,16 @@ class OrderedInline(TabularInline):
 
     class Media:
         js = ("js/admin-order.js",)
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Sequence[str]:
+        """For whoever may only look the rows stand in their order, and that is all."""
+        fields = super().get_fields(request, obj)
+        return fields if self.has_change_permission(request, obj) else [f for f in fields if f != PLACE]
+
+    def get_formset(self, request: HttpRequest, obj: models.Model | None = None, **kwargs: Any) -> Any:
+        if not self.has_change_permission(request, obj):
+            self.ordering_field = None  # of this request's inline
+        return super().get_formset(request, obj, **kwargs)
 
     def has_view_or_change_permission(
         self, request: HttpRequest, obj: models.Model | object | None = ANY

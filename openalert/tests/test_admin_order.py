@@ -12,6 +12,7 @@ from openalert.models import AuditEntry
 from openalert.tests.browser import note_complaints, running_browser, sign_in, wait_until
 from openalert.tests.programs import needs
 from teams import oncall
+from teams.enums import Role
 from teams.models import Schedule, User
 from teams.tests.factories import (
     LayerFactory,
@@ -19,6 +20,7 @@ from teams.tests.factories import (
     ScheduleFactory,
     ServiceFactory,
     TeamFactory,
+    UserFactory,
 )
 
 PREFIX = "steps"
@@ -256,6 +258,28 @@ def test_layers_are_put_in_order_and_what_has_been_stays(administrator, client):
     assert oncall.on_call(schedule, timezone.now()) == [people[0]]
     assert oncall.on_call(schedule, before) == [people[1]]
     assert "Somebody has changed these rows" in client.post(address, form).content.decode()
+
+
+@pytest.mark.parametrize("who", ["auditor", "manager"])
+def test_only_who_may_change_rows_moves_them(client, policy, who):
+    rule = RoutingRuleFactory(team=policy.team, policy=policy, severities=["low"])
+    layer = LayerFactory(schedule__team=policy.team)
+    is_manager = who == "manager"
+    person = UserFactory(is_auditor=not is_manager)
+    if is_manager:
+        MembershipFactory(team=policy.team, user=person, role=Role.MANAGER)
+    client.force_login(person)
+    pages = {
+        "steps": page("escalations_escalationpolicy_change", policy.pk),
+        "routing_rules": page("teams_team_change", rule.team.pk),
+        "layers": page("teams_schedule_change", layer.schedule.pk),
+    }
+    for prefix, address in pages.items():
+        content = client.get(address).content.decode()
+        assert (f'name="{prefix}-0-position"' in content) == ("x-sort:handle" in content) == is_manager
+    response = save_steps(client, policy, stored_steps(policy, dan={"position": 1}))
+    assert response.status_code == (302 if is_manager else 403)
+    assert paged(policy) == (["dan", "ana", "bo", "cy"] if is_manager else ["ana", "bo", "cy", "dan"])
 
 
 ORDER_ON_PAGE = (
