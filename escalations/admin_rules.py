@@ -59,6 +59,10 @@ class RuleRowForm(OrderedForm):
         super().__init__(*args, **options)
         self.fields["service"].queryset = team.services.all()
         self.fields["policy"].queryset = team.escalation_policies.all()
+        for name in ("service", "policy"):  # no room for buttons beside them
+            widget = self.fields[name].widget
+            for what in ("add", "change", "delete", "view"):
+                setattr(widget, f"can_{what}_related", False)
 
 
 class RuleFormSet(OrderedFormSet):
