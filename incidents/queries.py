@@ -76,13 +76,9 @@ class Counts:
 
     def of_state(self, state: str) -> int | None:
         """How many the filter lets through in this state; None for those that are not counted here."""
-        return (
-            self.unresolved
-            if state == UNRESOLVED
-            else self.by_status.get(Status(state))
-            if state != ALL
-            else None
-        )
+        if state == UNRESOLVED:
+            return self.unresolved
+        return None if state == ALL else self.by_status.get(Status(state))
 
 
 def counts_of(user: User, wanted: IncidentFilter) -> Counts:

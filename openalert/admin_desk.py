@@ -20,7 +20,7 @@ from notifications import coverage_checks, dead_letters, text_samples
 from notifications.models import ContactMethod, Notification, ProviderAccount
 from teams import coverage
 from teams.models import Schedule, Service, Team, User
-from teams.standing import sees_everything
+from teams.standing import is_admin, sees_everything
 
 from .admin_menu import may_see
 from .admin_roles import visible
@@ -148,13 +148,17 @@ def _services(request: HttpRequest) -> Matter:
         return f"{service}: {', and '.join(lacks)}"
 
     found = visible(found, request.user)
-    rows = found.order_by("name")[:MOST]
+    lines = [(words(service), reverse(page, args=[service.pk])) for service in found.order_by("name")[:MOST]]
+    count, all_of_them = found.count(), reverse("admin:teams_service_changelist")
+    if not lines and not visible(Service.objects.all(), request.user).exists():
+        start = reverse("first-steps") if is_admin(request.user) else all_of_them
+        lines, count = [("There is no service yet, so nobody is paged", start)], 1
     return Matter(
         "Services without a policy or an integration",
         "Every service has a policy and an integration.",
-        [(words(service), reverse(page, args=[service.pk])) for service in rows],
-        found.count(),
-        reverse("admin:teams_service_changelist"),
+        lines,
+        count,
+        all_of_them,
     )
 
 

@@ -98,6 +98,8 @@ def has_look(widget: forms.Widget) -> bool:
 def _dressed(widget: forms.Widget) -> forms.Widget:
     if isinstance(widget, forms.CheckboxSelectMultiple):
         return widgets.UnfoldAdminCheckboxSelectMultipleWidget(attrs=widget.attrs, choices=widget.choices)
+    if isinstance(widget, forms.FileInput):  # without the field beside it, Unfold's script fails
+        return widgets.UnfoldAdminFileFieldWidget(attrs=widget.attrs)
     if isinstance(widget, forms.RadioSelect):
         return widgets.UnfoldAdminRadioSelectWidget(attrs=widget.attrs, choices=widget.choices)
     if isinstance(widget, forms.Select) and not widget.allow_multiple_selected:

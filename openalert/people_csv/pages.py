@@ -18,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from openalert import admin_roles, audit
+from openalert.admin_tools import dress
 from teams.models import Membership, User
 
 from .export import as_csv
@@ -43,6 +44,10 @@ COLUMN_NOTES = {
 
 class UploadForm(forms.Form):
     file = forms.FileField(label="CSV file", widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}))
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        dress(self.fields)
 
 
 @require_GET

@@ -112,6 +112,19 @@ def test_an_installation_as_it_should_be_has_nothing_to_mend(administrator, clie
     assert "Nothing needs mending" in client.get(INDEX).text
 
 
+def test_an_empty_installation_is_not_called_well(administrator, client):
+    found, _ = told(client)
+    assert found[SERVICES] == [("There is no service yet, so nobody is paged", reverse("first-steps"))]
+    assert "Nothing needs mending" not in client.get(INDEX).text
+
+
+def test_managers_without_a_service_are_led_to_where_they_make_one(manager, client):
+    manager(TeamFactory())
+    ServiceFactory()  # another team's
+    found, _ = told(client)
+    assert [address for _, address in found[SERVICES]] == [reverse("admin:teams_service_changelist")]
+
+
 def test_it_tells_what_needs_mending_and_where(administrator, client, django_assert_num_queries):
     person, schedule, lone, waiting, policy = mess()
     with CaptureQueriesContext(connection) as once:

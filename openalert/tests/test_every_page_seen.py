@@ -43,7 +43,9 @@ ADMIN_PAGES = {
     "/admin/teams/user/{}/password/": "viewer",
     "/admin/teams/team/{}/history/": "team",
     "/admin/notifications/contactmethod/texts/": None,
+    "/admin/people/import/": None,
 }
+PEOPLE = {"name": "people.csv", "mimeType": "text/csv", "buffer": b"email,name\n"}
 # Of others' making, and only to be without complaints.
 PAGES_OF_OTHERS = [
     "/admin/alerts/integration/add/",
@@ -122,6 +124,9 @@ def test_every_page_can_be_read_and_used_by_everybody(web, monkeypatch, tmp_path
             found += look(page, web.url, each.path, script)
         for path, row in ADMIN_PAGES.items():
             found += look_at_admin(page, web.url, path.format(row and getattr(scene, row).pk), script)
+        # It is on the last of them: Unfold's script shows the name of a file that is chosen.
+        page.set_input_files("input[type=file]", files=[PEOPLE])
+        assert page.locator("input[type=text][disabled]").get_attribute("value") == PEOPLE["name"]
         for path in PAGES_OF_OTHERS:
             page.goto(f"{web.url}{path}")
             page.wait_for_load_state("networkidle")
