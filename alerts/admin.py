@@ -3,25 +3,23 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html
 
 from openalert import audit
 from openalert.admin_tools import ModelAdmin, RecordAdmin
 
 from . import heartbeats, integrations, maintenance, maintenance_labels
+from .admin_actions import IntegrationActions
+from .admin_rules import RuleInline
 from .exceptions import InvalidRule, NotTheTeamsServices, WindowEndsBeforeStart
 from .models import Alert, Change, Heartbeat, Integration, MaintenanceWindow
 
 
 @admin.register(Integration)
-class IntegrationAdmin(ModelAdmin):
+class IntegrationAdmin(IntegrationActions, ModelAdmin):
     list_display = ("name", "service", "team", "source", "grouping", "is_enabled", "key", "has_alerts")
     list_filter = ("service__team", "source", "is_enabled", "grouping")
     list_select_related = ("service__team",)
@@ -29,7 +27,7 @@ class IntegrationAdmin(ModelAdmin):
     autocomplete_fields = ("service",)
     readonly_fields = ("key", "created_at", "updated_at")
     actions = ("enable", "disable")
-    change_form_template = "admin/alerts/integration/change_form.html"
+    inlines = (RuleInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Integration]:
         sent = Alert.objects.filter(integration=OuterRef("pk"))
@@ -51,11 +49,7 @@ class IntegrationAdmin(ModelAdmin):
         if change:
             super().save_model(request, obj, form, change)
             return
-        self._show_key(request, obj, integrations.create_integration(obj))
-
-    def _show_key(self, request: HttpRequest, integration: Integration, key: str) -> None:
-        text = "The key of {} is <code>{}</code>. Copy it now: it is not shown again."
-        self.message_user(request, format_html(text, integration, key), messages.WARNING)
+        self.show_key(request, obj, integrations.create_integration(obj))
 
     @admin.action(description="Switch on", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Integration]) -> None:
@@ -64,27 +58,6 @@ class IntegrationAdmin(ModelAdmin):
     @admin.action(description="Switch off: refuse their alerts", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Integration]) -> None:
         audit.update(queryset, is_enabled=False)
-
-    def get_urls(self) -> list[URLPattern]:
-        rotate = path(
-            "<path:object_id>/rotate-key/",
-            self.admin_site.admin_view(self.rotate_key),
-            name="alerts_integration_rotate_key",
-        )
-        return [rotate, *super().get_urls()]
-
-    def rotate_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then give the integration a new key and show it once."""
-        integration = self.get_object(request, object_id)
-        if integration is None or not self.has_change_permission(request, integration):
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        if request.method != "POST":
-            context = {**self.admin_site.each_context(request), "integration": integration, "opts": self.opts}
-            return TemplateResponse(request, "admin/alerts/integration/rotate_key.html", context)
-        key = integrations.rotate_key(integration.pk)
-        self.log_change(request, integration, "Rotated the key.")
-        self._show_key(request, integration, key)
-        return redirect(reverse("admin:alerts_integration_change", args=[integration.pk]))
 
 
 @admin.register(Alert)

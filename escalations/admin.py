@@ -3,13 +3,17 @@
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
-from incidents.enums import Severity
 from openalert.admin_tools import ModelAdmin, RecordAdmin, TabularInline
 from openalert.words import delay_in_words
+from teams.admin import TeamAdmin
 
-from . import routing, team_settings
+from . import team_settings
+from .admin_preview import PolicyActions
+from .admin_rules import RoutingRuleForm, RuleInline
+from .admin_steps import StepInline
 from .models import (
     EscalationPolicy,
     EscalationRun,
@@ -20,33 +24,28 @@ from .models import (
 )
 
 
-class StepInline(TabularInline):
-    model = EscalationStep
-    extra = 0
-    show_change_link = True
-    fields = ("position", "delay_seconds", "whom")
-    readonly_fields = ("whom",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationStep]:
-        return (
-            super()
-            .get_queryset(request)
-            .prefetch_related("targets__user", "targets__schedule", "targets__team")
-        )
-
-    @admin.display(description="pages")
-    def whom(self, step: EscalationStep) -> str:
-        return ", ".join(map(str, step.targets.all())) or "nobody yet: save, then open the step"
-
-
 @admin.register(EscalationPolicy)
-class EscalationPolicyAdmin(ModelAdmin):
+class EscalationPolicyAdmin(PolicyActions, ModelAdmin):
     list_display = ("name", "team", "in_words", "repeat_count", "rule_count")
     list_filter = ("team",)
     list_select_related = ("team",)
     search_fields = ("name", "description", "team__name")
     autocomplete_fields = ("team",)
     inlines = (StepInline,)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: EscalationPolicy | None = None
+    ) -> tuple[str, ...]:
+        # Its steps page the team's people, and the team's rules lead to it.
+        return ("team",) if obj else ()
+
+    def response_add(
+        self, request: HttpRequest, obj: EscalationPolicy, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        if "_popup" in request.POST or "_addanother" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        self.message_user(request, f"{obj} is saved. Add its steps: without one, nobody is paged.")
+        return redirect("admin:escalations_escalationpolicy_change", obj.pk)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationPolicy]:
         return (
@@ -97,31 +96,6 @@ class EscalationStepAdmin(ModelAdmin):
         return ", ".join(map(str, step.targets.all())) or "nobody"
 
 
-class RoutingRuleForm(forms.ModelForm):
-    position = forms.IntegerField(
-        min_value=0,
-        required=False,
-        help_text="The first rule that matches decides. Empty: after the last one.",
-    )
-
-    severities = forms.MultipleChoiceField(
-        choices=Severity.choices,
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="None: any severity.",
-    )
-
-    class Meta:
-        model = RoutingRule
-        fields = ("team", "position", "service", "severities", "labels", "hours", "time_zone", "policy")
-
-    def clean(self) -> dict[str, object]:
-        cleaned = super().clean()
-        if cleaned.get("position") is None and cleaned.get("team") and "position" not in self.errors:
-            cleaned["position"] = routing.next_position(cleaned["team"])
-        return cleaned
-
-
 @admin.register(RoutingRule)
 class RoutingRuleAdmin(ModelAdmin):
     form = RoutingRuleForm
@@ -131,6 +105,16 @@ class RoutingRuleAdmin(ModelAdmin):
     list_select_related = ("team", "service", "policy")
     search_fields = ("team__name", "service__name", "policy__name")
     autocomplete_fields = ("team", "service", "policy")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: RoutingRule | None = None) -> tuple[str, ...]:
+        return ("team",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: RoutingRule, form: RoutingRuleForm, change: bool) -> None:
+        form.write()
+
+
+# A team's page shows its rules, which are this app's.
+TeamAdmin.inlines = (*TeamAdmin.inlines, RuleInline)
 
 
 @admin.register(PagingSettings)

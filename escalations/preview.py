@@ -91,6 +91,12 @@ def preview(*, service: Service, severity: Severity, at: datetime, labels: Label
     """What a new incident of the service (team loaded) would set off at the instant, with an alert of these labels."""
     incident = imagined(service, severity, at=at)
     choice = choices_for([incident], at=at, labels={incident.pk: [labels or {}]}).get(incident.pk)
+    return preview_of(incident, choice, at=at)
+
+
+def preview_of(incident: Incident, choice: Choice | None, *, at: datetime) -> Preview:
+    """What the policy of the choice would do about an `imagined` incident at the instant; None: there is no policy."""
+    service, severity = incident.service, Severity(incident.severity)
     if choice is None:
         return Preview(service, severity, at)
     ahead = ahead_of(incident, choice, at=at, most=MOST_STEPS)

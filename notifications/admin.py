@@ -16,8 +16,9 @@ from django.utils.html import format_html
 
 from openalert.admin_tools import ModelAdmin, RecordAdmin, RecordInline, TabularInline, dress
 from openalert.exceptions import OpenAlertError
+from teams.access import teams_to_respond_for
 
-from . import text_samples, webhooks
+from . import dead_letters, outbox, text_samples, webhooks
 from .enums import WebhookEvent
 from .forms import TextSampleForm
 from .hooks import twilio
@@ -59,11 +60,21 @@ class ContactMethodAdmin(ModelAdmin):
     search_fields = ("user__name", "user__email", "address", "label")
     autocomplete_fields = ("user",)
     inlines = (RuleInline,)
+    actions = ("send_test",)
     list_before_template = "admin/notifications/contactmethod/before_list.html"
 
     @admin.display(ordering="address", description="address")
     def shown_address(self, method: ContactMethod) -> str:
         return method.shown_address
+
+    @admin.action(description="Send a test page", permissions=["change"])
+    def send_test(self, request: HttpRequest, queryset: QuerySet[ContactMethod]) -> None:
+        """To the methods' owners, as they send one to themselves."""
+
+        def send(method: ContactMethod) -> None:
+            outbox.send_test(user=method.user, contact_method=method)
+
+        _each(self, request, queryset.select_related("user"), send, "test pages are on their way")
 
     def get_urls(self) -> list[URLPattern]:
         texts = path("texts/", self.admin_site.admin_view(self.texts), name="notifications_texts")
@@ -169,6 +180,21 @@ class NotificationAdmin(RecordAdmin):
     search_fields = ("user__name", "user__email", "address", "=incident__number", "incident__title")
     show_full_result_count = False
     inlines = (AttemptInline,)
+    actions = ("replay",)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Which of them, dead_letters.replay decides."""
+        return dead_letters.is_operator(request.user) or teams_to_respond_for(request.user).exists()
+
+    @admin.action(description="Replay: send dead letters again", permissions=["replay"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
+        """Only what is dead, and what the person may answer for: what was replayed a moment ago is dead no more."""
+        chosen = list(queryset.values_list("pk", flat=True))
+        count = dead_letters.replay(chosen, by=request.user)
+        self.message_user(request, f"{count} dead letters are sent again.")
+        if left := len(chosen) - count:
+            words = f"{left} were left alone: they are no dead letters, or not yours to answer for."
+            self.message_user(request, words, messages.WARNING)
 
 
 @admin.register(DeliveryAttempt)

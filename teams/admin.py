@@ -25,6 +25,8 @@ from openalert.admin_tools import (
 from openalert.exceptions import OpenAlertError
 
 from . import dependencies, invitations, oncall, queries, rotations, second_factor, service_checks
+from .admin_coverage import ScheduleActions
+from .admin_layers import LayerInline
 from .exceptions import NotAResponder
 from .identity import lock_out
 from .models import (
@@ -269,22 +271,6 @@ class ServiceDependencyAdmin(ModelAdmin):
         return ("service", "upstream") if obj else ()
 
 
-class LayerInline(RecordInline):
-    """The layers in force. They are changed on the schedule's page, so that what has been stays true."""
-
-    model = Layer
-    fields = ("position", "name", "rotation", "turn_length", "starts_at", "ends_at", "people")
-    readonly_fields = ("people",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Layer]:
-        layers = super().get_queryset(request).filter(replaced_at=None)
-        return layers.prefetch_related("participants__user")
-
-    @admin.display(description="people, in turn")
-    def people(self, layer: Layer) -> str:
-        return ", ".join(map(str, layer.participants.all())) or "nobody yet"
-
-
 class OverrideInline(RecordInline):
     """Overrides that are not over; past ones are in their own list."""
 
@@ -318,7 +304,7 @@ class ScheduleForm(forms.ModelForm):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(ModelAdmin):
+class ScheduleAdmin(ScheduleActions, ModelAdmin):
     form = ScheduleForm
     list_display = ("name", "team", "time_zone", "on_call_now")
     list_filter = ("team",)

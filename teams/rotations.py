@@ -183,6 +183,20 @@ def move_layer(*, layer_id: UUID, by: int) -> None:
     _write(schedule, [_as_it_is(r) for r in rows])
 
 
+@transaction.atomic
+def order_layers(*, schedule_id: UUID, lines: Sequence[UUID]) -> None:
+    """Let later ones of these layers in force win over earlier ones; a layer is named by its `identity`.
+
+    Those that are not named stay on top, in their order. Raises LayerIsGone.
+    """
+    schedule = _lock(schedule_id)
+    rows = {row.identity: row for row in _in_force(schedule)}
+    if not rows.keys() >= set(lines):
+        raise LayerIsGone
+    named = [rows.pop(line) for line in dict.fromkeys(lines)]
+    _write(schedule, [_as_it_is(row) for row in [*named, *rows.values()]])
+
+
 def _lock(schedule_id: UUID) -> Schedule:
     # NO KEY: rows that point at the schedule may be written meanwhile.
     return (

@@ -223,6 +223,8 @@ def integration_form(service, **fields):
         "grouping": "name",
         "grouping_labels": "",
         "grouping_window_minutes": 60,
+        "rules-TOTAL_FORMS": 0,
+        "rules-INITIAL_FORMS": 0,
         **fields,
     }
 

@@ -1,0 +1,114 @@
+"""What administrators do to an integration besides editing it: give it another key, and try it."""
+
+from datetime import timedelta
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from incidents.enums import Severity
+from openalert.admin_ask import ask
+from openalert.exceptions import OpenAlertError
+
+from . import integrations, trial_alert
+from .models import Integration
+from .results import Outcome, Result
+
+
+class KeyForm(forms.Form):
+    overlap = forms.TypedChoiceField(
+        choices=list(integrations.OVERLAPS.items()),
+        coerce=int,
+        required=False,
+        empty_value=0,
+        label="The old key",
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
+class TrialForm(forms.Form):
+    severity = forms.ChoiceField(
+        choices=Severity.choices, initial=Severity.CRITICAL, widget=UnfoldAdminSelectWidget
+    )
+
+
+class IntegrationActions(ModelAdmin):
+    """Both ask by GET and act by POST."""
+
+    actions_detail = ("fire_test_alert", "rotate_key")
+
+    def show_key(self, request: HttpRequest, integration: Integration, key: str) -> None:
+        text = "The key of {} is <code>{}</code>. Copy it now: it is not shown again."
+        self.message_user(request, format_html(text, integration, key), messages.WARNING)
+
+    @action(description="Rotate the key", url_path="rotate-key", permissions=["change"])
+    def rotate_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give the integration a new key and show it once."""
+        integration = self.get_object(request, object_id)
+        if integration is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        form = KeyForm(request.POST if request.method == "POST" else None)
+        if not form.is_valid():
+            return ask(
+                self,
+                request,
+                integration,
+                title=f"Rotate the key of {integration}?",
+                text=f"The present key ends in {integration.key_hint}. The new one is shown once.",
+                form=form,
+                button="Rotate the key",
+            )
+        key = integrations.rotate_key(integration.pk, overlap=timedelta(hours=form.cleaned_data["overlap"]))
+        self.log_change(request, integration, "Rotated the key.")
+        self.show_key(request, integration, key)
+        return redirect("admin:alerts_integration_change", integration.pk)
+
+    @action(description="Fire a test alert", url_path="test-alert", permissions=["change"])
+    def fire_test_alert(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        integration = self.get_object(request, object_id)
+        if integration is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        form = TrialForm(request.POST if request.method == "POST" else None)
+        if not form.is_valid():
+            return ask(
+                self,
+                request,
+                integration,
+                title=f"Fire a test alert of {integration}?",
+                text=f"It is taken as any other: an incident of {integration.service} opens, and whoever is in "
+                f"charge is paged.",
+                form=form,
+                button="Fire the test alert",
+            )
+        try:
+            result = trial_alert.fire(
+                integration.pk, severity=Severity(form.cleaned_data["severity"]), by=request.user
+            )
+        except OpenAlertError as failure:
+            self.message_user(request, f"{integration}: {failure.detail}", messages.ERROR)
+        else:
+            self.log_change(request, integration, "Fired a test alert.")
+            level = messages.SUCCESS if result.incident else messages.WARNING
+            self.message_user(request, _told(result), level)
+        return redirect("admin:alerts_integration_change", integration.pk)
+
+
+def _told(result: Result) -> SafeString | str:
+    if result.outcome == Outcome.DROPPED:
+        return "The integration’s rules drop the test alert: nobody is paged."
+    if result.incident is None:
+        return "The integration’s rules hold the test alert back: nobody is paged yet."
+    became = {
+        Outcome.OPENED: "The test alert has opened",
+        Outcome.JOINED: "The test alert has joined",
+        Outcome.REPEATED: "The test alert fires already, and was counted in",
+    }.get(result.outcome, "The test alert fires again in")
+    page = reverse("incident", args=[result.incident])
+    return format_html('{} <a href="{}" class="underline">#{}</a>.', became, page, result.incident)

@@ -1,0 +1,187 @@
+"""What administrators do in the admin besides editing: each by the function that the pages use, asked for before or told
+of after, and recorded."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from alerts.models import Alert, Integration
+from alerts.tests.factories import IntegrationFactory, RuleFactory
+from escalations.models import EscalationRun
+from escalations.tests.factories import PolicyFactory
+from incidents.models import Incident
+from notifications.enums import NotificationStatus, Purpose
+from notifications.models import Notification
+from notifications.tests.factories import ContactMethodFactory, NotificationFactory
+from openalert.models import AuditEntry
+from teams.enums import Role
+from teams.models import User
+from teams.tests.factories import (
+    MembershipFactory,
+    OverrideFactory,
+    ScheduleFactory,
+    TeamFactory,
+    UserFactory,
+)
+
+
+@pytest.fixture
+def administrator(client, db):
+    user = User.objects.create_superuser("root@example.org", "x", name="Root")
+    client.force_login(user)
+    return user
+
+
+def page(name, *args):
+    return reverse(f"admin:{name}", args=args)
+
+
+def messages(response):
+    return " ".join(str(message) for message in response.context["messages"])
+
+
+def test_test_alert_is_taken_as_any_other(administrator, client):
+    integration = IntegrationFactory()
+    address = page("alerts_integration_fire_test_alert", integration.pk)
+    assert "Fire the test alert" in client.get(address).content.decode()
+    assert not Alert.objects.exists()
+    first = client.post(address, {"severity": "high"}, follow=True)
+    incident = Incident.objects.get()
+    assert (incident.service, incident.severity) == (integration.service, "high")
+    assert f'href="{reverse("incident", args=[incident.number])}"' in messages(first)
+    # The same alert fires again: nobody is paged twice for a button that was pressed twice.
+    again = client.post(address, {"severity": "high"}, follow=True)
+    assert "fires already" in messages(again)
+    assert Alert.objects.get().count == 2
+    assert AuditEntry.objects.filter(action="test_alert_fired", actor_id=administrator.pk).count() == 2
+
+
+def test_test_alert_that_is_not_taken_is_told(administrator, client):
+    off = IntegrationFactory(is_enabled=False)
+    silent = RuleFactory(conditions=[]).integration
+    for integration, words in ((off, "switched off"), (silent, "rules drop the test alert")):
+        address = page("alerts_integration_fire_test_alert", integration.pk)
+        assert words in messages(client.post(address, {"severity": "low"}, follow=True))
+        assert "Select a valid choice" in client.post(address, {"severity": "awful"}).content.decode()
+    assert not Alert.objects.exists()
+
+
+def test_key_is_rotated_and_the_old_one_works_as_long_as_was_said(administrator, client):
+    integration = IntegrationFactory()
+    old = integration.key_hash
+    address = page("alerts_integration_rotate_key", integration.pk)
+    assert client.post(address, {"overlap": "3"}).status_code == 200
+    response = client.post(address, {"overlap": "24"}, follow=True)
+    key = messages(response).partition("<code>")[2].partition("</code>")[0]
+    integration.refresh_from_db()
+    assert integration.key_hash == Integration.hash_key(key) != old
+    assert integration.old_key_hash == old
+    assert integration.old_key_until - timezone.now() > timedelta(hours=23)
+    assert key not in client.get(page("alerts_integration_change", integration.pk)).content.decode()
+    assert AuditEntry.objects.filter(action="secret_shown", object_id=str(integration.pk)).count() == 1
+
+
+def test_only_dead_letters_are_replayed_and_each_once(administrator, client):
+    dead = NotificationFactory(status=NotificationStatus.DEAD)
+    sent = NotificationFactory(status=NotificationStatus.SENT)
+    chosen = {"action": "replay", "_selected_action": [dead.pk, sent.pk]}
+    address = page("notifications_notification_changelist")
+    first = client.post(address, chosen, follow=True)
+    assert "1 dead letters are sent again" in messages(first)
+    assert "1 were left alone" in messages(first)
+    assert "0 dead letters are sent again" in messages(client.post(address, chosen, follow=True))
+    assert set(Notification.objects.values_list("pk", "status")) == {
+        (dead.pk, NotificationStatus.PENDING),
+        (sent.pk, NotificationStatus.SENT),
+    }
+    assert AuditEntry.objects.filter(action="dead_letter_replayed").count() == 1
+
+
+def test_test_pages_go_to_the_owners_of_methods_that_work(administrator, client):
+    method = ContactMethodFactory(verified_at=timezone.now())
+    off = ContactMethodFactory(verified_at=timezone.now(), is_enabled=False)
+    response = client.post(
+        page("notifications_contactmethod_changelist"),
+        {"action": "send_test", "_selected_action": [method.pk, off.pk]},
+        follow=True,
+    )
+    assert "1 test pages are on their way" in messages(response)
+    assert "This contact method is switched off" in messages(response)
+    told = Notification.objects.get()
+    assert (told.user, told.contact_method, told.purpose) == (method.user, method, Purpose.TEST)
+
+
+def test_preview_tells_whom_a_policy_would_page_and_writes_nothing(administrator, client):
+    team = TeamFactory(time_zone="UTC")
+    ana, bo = (MembershipFactory(team=team, user__name=name).user for name in ("ana", "bo"))
+    ContactMethodFactory(user=ana, verified_at=timezone.now())
+    schedule = ScheduleFactory(team=team)
+    night = timezone.now().replace(hour=3, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    OverrideFactory(schedule=schedule, user=bo, starts_at=night, ends_at=night + timedelta(hours=1))
+    policy = PolicyFactory(team=team, repeat_count=0, levels=[[ana], [schedule]])
+    address = page("escalations_escalationpolicy_preview", policy.pk)
+    asked = {"severity": "critical", "at": night.strftime("%Y-%m-%dT%H:%M")}
+    found = client.get(address, asked).context["found"]
+    assert [[person.user for person in step.people] for step in found.steps] == [[ana], [bo]]
+    assert [step.at for step in found.steps] == [night, night + timedelta(minutes=5)]
+    now = client.get(address)
+    assert [[p.user for p in step.people] for step in now.context["found"].steps] == [[ana], []]
+    assert "nobody" in now.content.decode()
+    assert client.get(address, {"severity": "awful"}).status_code == 422
+    assert not EscalationRun.objects.exists()
+    assert not Incident.objects.exists()
+
+
+def test_schedule_tells_who_is_on_call_and_where_nobody_is(administrator, client):
+    schedule = ScheduleFactory(time_zone="Asia/Tokyo")
+    ana = MembershipFactory(team=schedule.team, user__name="ana").user
+    begins = timezone.now().replace(second=0, microsecond=0) + timedelta(days=1)
+    OverrideFactory(schedule=schedule, user=ana, starts_at=begins, ends_at=begins + timedelta(hours=1))
+    rows = client.get(page("teams_schedule_on_call", schedule.pk)).context["table"]["rows"]
+    assert [row[2] for row in rows] == ["Nobody", "ana", "Nobody"]
+    assert rows[1][0].endswith(begins.astimezone(schedule.tzinfo).strftime("%H:%M"))
+
+
+def test_who_may_only_look_does_nothing(client, db):
+    client.force_login(UserFactory(is_auditor=True))
+    integration = IntegrationFactory()
+    key = integration.key_hash
+    dead = NotificationFactory(status=NotificationStatus.DEAD)
+    for name in ("rotate_key", "fire_test_alert"):
+        address = page(f"alerts_integration_{name}", integration.pk)
+        assert client.get(address).status_code == client.post(address, {"severity": "low"}).status_code == 403
+    chosen = {"action": "replay", "_selected_action": [dead.pk]}
+    client.post(page("notifications_notification_changelist"), chosen)
+    method = ContactMethodFactory(verified_at=timezone.now())
+    client.post(
+        page("notifications_contactmethod_changelist"),
+        {"action": "send_test", "_selected_action": [method.pk]},
+    )
+    assert client.get(page("escalations_escalationpolicy_preview", PolicyFactory().pk)).status_code == 200
+    integration.refresh_from_db()
+    dead.refresh_from_db()
+    assert integration.key_hash == key
+    assert dead.status == NotificationStatus.DEAD
+    assert not Alert.objects.exists()
+    assert not Notification.objects.filter(purpose=Purpose.TEST).exists()
+
+
+def test_manager_acts_in_the_own_team_alone(client, db):
+    integration, other = IntegrationFactory(), IntegrationFactory()
+    manager = MembershipFactory(team=integration.service.team, role=Role.MANAGER).user
+    client.force_login(manager)
+    for each in (integration, other):
+        client.post(page("alerts_integration_fire_test_alert", each.pk), {"severity": "low"})
+        client.post(page("alerts_integration_rotate_key", each.pk), {"overlap": "0"})
+        client.get(page("teams_schedule_on_call", ScheduleFactory(team=each.service.team).pk))
+    assert [alert.integration for alert in Alert.objects.all()] == [integration]
+    keys = {
+        each: Integration.objects.get(pk=each.pk).key_hash == each.key_hash for each in (integration, other)
+    }
+    assert keys == {integration: False, other: True}
+    assert client.get(page("escalations_escalationpolicy_preview", PolicyFactory().pk)).status_code in (
+        302,
+        403,
+    )
