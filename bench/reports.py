@@ -8,7 +8,7 @@ import argparse
 import os
 import statistics
 import sys
-import time
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -21,22 +21,12 @@ import django  # noqa: E402
 django.setup()
 
 from django.test import Client  # noqa: E402
+from timing import milliseconds, p95  # noqa: E402
 
 from incidents.reports import parts  # noqa: E402
 from teams.models import User  # noqa: E402
 
 PERIODS = {"week": 7, "month": 30, "quarter": 90, "year": 365}
-
-
-def milliseconds(client: Client, path: str, times: int) -> list[float]:
-    spent = []
-    for _ in range(times + 1):
-        started = time.perf_counter()
-        answer = client.get(path)
-        spent.append((time.perf_counter() - started) * 1000)
-        if answer.status_code != HTTPStatus.OK:
-            sys.exit(f"{path}: {answer.status_code}")
-    return sorted(spent[1:])  # the first one warms up
 
 
 def main() -> None:
@@ -51,9 +41,12 @@ def main() -> None:
     for section in parts.sections():
         cells = []
         for period, days in PERIODS.items():
-            spent = milliseconds(client, f"/reports/{section.slug}/?period={days}", given.times)
-            median, p95 = statistics.median(spent), spent[min(len(spent) - 1, int(len(spent) * 0.95))]
-            cells.append(f"{median:,.0f} ({p95:,.0f})")
+            path = f"/reports/{section.slug}/?period={days}"
+            if (status := client.get(path).status_code) != HTTPStatus.OK:
+                sys.exit(f"{path}: {status}")
+            spent = milliseconds(partial(client.get, path), given.times)
+            median = statistics.median(spent)
+            cells.append(f"{median:,.0f} ({p95(spent):,.0f})")
             if median > given.limit:
                 slow.append(f"{section.slug}, {period}: {median:,.0f} ms")
         print(f"| {section.slug} | {' | '.join(cells)} |", flush=True)

@@ -283,8 +283,7 @@ def routes(scene: Scene) -> list[Route]:
 
 
 def all_routes() -> list[str]:
-    routes = sorted(set(_walk(get_resolver().url_patterns)))
-    return [route for route in routes if not any(route.startswith(beginning) for beginning in NO_PAGES)]
+    return [route for route in walk() if not any(route.startswith(beginning) for beginning in NO_PAGES)]
 
 
 def path_of(route: str, scene: SimpleNamespace) -> str:
@@ -311,6 +310,11 @@ def pages(scene: Scene, client: Client) -> list[Route]:
         if response.status_code == 200 and response.text.lstrip().lower().startswith("<!doctype html"):
             found.append(route)
     return found
+
+
+def walk() -> list[str]:
+    """All routes that there are."""
+    return sorted(set(_walk(get_resolver().url_patterns)))
 
 
 def _walk(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[str]:
