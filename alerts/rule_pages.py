@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from openalert.answers import refused
 from openalert.exceptions import PermissionMissing
+from openalert.zones import time_zones
 from teams.access import can_manage, require_manage
 from teams.models import Service
 
@@ -187,7 +187,7 @@ def _rule_form(request: HttpRequest, integration: Integration, rule: Integration
         "conditions": conditions,
         "is_shown_whole": rule is None or request.method == "POST" or is_shown_whole(rule),
         "fields": suggested_fields(recent_alerts(integration)),
-        "time_zones": sorted(available_timezones()),
+        "time_zones": time_zones(),
         "most_conditions": rules.MOST_CONDITIONS,
     }
     return render(request, "alerts/rule_form.html", context, status=422 if is_faulty else 200)

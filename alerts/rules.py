@@ -15,16 +15,17 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import msgspec
 import re2
 from msgspec import Meta
 
 from incidents.enums import Severity
+from openalert.zones import time_zones
 
 from .enums import EventStatus
 from .events import MAX_TITLE, AlertEvent, find_nul
@@ -226,7 +227,7 @@ def _convert(value: Any, type_: Any, name: str) -> Any:
 
 def _check_condition(condition: AnyCondition) -> None:
     if isinstance(condition, Hours):
-        if condition.time_zone and condition.time_zone not in _time_zones():
+        if condition.time_zone and condition.time_zone not in time_zones():
             raise InvalidRule(f"“{condition.time_zone}” is not a time zone.", field="time_zone")
         return
     _check_field(condition.field)
@@ -246,12 +247,6 @@ def _check_field(name: str) -> None:
     if name not in FIELDS and not any(name.startswith(p) and len(name) > len(p) for p in WITH_PATHS):
         wanted = ", ".join((*FIELDS, "labels.<name>", "metadata.<path>"))
         raise InvalidRule(f"“{name}” is no field: use one of {wanted}.", field="field")
-
-
-@cache
-def _time_zones() -> set[str]:
-    """Read from many files."""
-    return available_timezones()
 
 
 @lru_cache(1000)

@@ -1,12 +1,13 @@
 """What people fill in about routing rules, a team's paging, and previews."""
 
-import zoneinfo
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from incidents.enums import Severity
+from openalert.zones import time_zones
+from teams.forms import ZoneSelect
 from teams.models import Team
 
 from .hours import WEEKDAYS
@@ -20,8 +21,7 @@ def time_input() -> forms.TimeInput:
 
 
 def zone_choices(team: Team) -> list[tuple[str, str]]:
-    zones = sorted(zoneinfo.available_timezones())
-    return [("", f"The team’s, {team.time_zone}"), *((zone, zone.replace("_", " ")) for zone in zones)]
+    return [("", f"The team’s, {team.time_zone}"), *time_zones().items()]
 
 
 def read_labels(text: str) -> dict[str, str]:
@@ -60,7 +60,7 @@ class RuleForm(forms.Form):
         widget=time_input(),
         help_text="Earlier than from: a night, which belongs to the day on which it begins.",
     )
-    time_zone = forms.ChoiceField(required=False, label="On whose clocks")
+    time_zone = forms.ChoiceField(required=False, label="On whose clocks", widget=ZoneSelect)
 
     def __init__(self, data: Any = None, *, team: Team, rule: RoutingRule | None = None) -> None:
         hours = (rule.hours if rule else None) or {}
@@ -128,7 +128,7 @@ class SettingsForm(forms.Form):
     low_urgency_waits = forms.BooleanField(
         required=False, label="Page nobody for medium and low incidents outside the working hours"
     )
-    time_zone = forms.ChoiceField(required=False, label="On whose clocks")
+    time_zone = forms.ChoiceField(required=False, label="On whose clocks", widget=ZoneSelect)
 
     def __init__(self, data: Any = None, *, settings: PagingSettings) -> None:
         initial = {

@@ -1,10 +1,13 @@
 """What people fill in about themselves and about who is on call."""
 
-import zoneinfo
 from typing import Any
 
 from django import forms
-from django.utils.html import format_html
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from openalert.zones import time_zones
 
 from .enums import Correlation
 from .models import LONGEST_WINDOW_MINUTES, USUAL_WINDOW_MINUTES, Schedule, Service, User
@@ -13,10 +16,25 @@ from .queries import responders_of
 LOCAL = "%Y-%m-%dT%H:%M"
 
 
+class ZoneSelect(forms.Select):
+    """Writes the names at once: there are six hundred, and Django renders a template for each."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        options = format_html_join(
+            "\n",
+            '<option value="{}"{}>{}</option>',
+            ((key, flatatt({"selected": key == (value or "")}), words) for key, words in self.choices),
+        )
+        return format_html(
+            "<select{}>{}</select>",
+            flatatt(self.build_attrs(self.attrs, {"name": name, **(attrs or {})})),
+            options,
+        )
+
+
 def zone_field(**options: Any) -> forms.TypedChoiceField:
     return forms.TypedChoiceField(
-        choices=lambda: [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())],
-        **{"initial": "UTC", **options},
+        choices=lambda: [*time_zones().items()], widget=ZoneSelect, **{"initial": "UTC", **options}
     )
 
 

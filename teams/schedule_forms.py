@@ -1,6 +1,5 @@
 """What people fill in about schedules and their layers."""
 
-import zoneinfo
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from django.db.models import QuerySet
 
 from .calendars import check_calendar_url
 from .enums import OnHolidays, Rotation
-from .forms import local_input
+from .forms import local_input, zone_field
 from .models import Layer, Schedule, Team, User
 from .queries import responders_of
 from .roster import DAY_NAMES
@@ -36,8 +35,7 @@ def time_input() -> forms.TimeInput:
 class ScheduleForm(forms.Form):
     name = forms.CharField(max_length=120)
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
-    time_zone = forms.ChoiceField(
-        choices=lambda: [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())],
+    time_zone = zone_field(
         help_text="Hand-overs and restrictions are on this clock. Changing it moves those to come, not the past.",
     )
 

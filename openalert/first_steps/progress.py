@@ -18,6 +18,7 @@ from teams.standing import is_admin
 
 # The dedup key of the test alert: of two clicks at once, the second repeats the first.
 TEST_KEY = "openalert-first-steps-test-page"
+RECENT = 500
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,15 @@ class Progress:
 
     @cached_property
     def test(self) -> Incident | None:
-        """The incident of the last test page."""
-        alerts = Alert.objects.filter(integration=self.integration, dedup_key=TEST_KEY)
-        newest = alerts.order_by("-first_fired_at").values_list("incident", flat=True).first()
+        """The incident of the last test page; once it is resolved, only while its alert is among the newest."""
+        if self.integration is None:
+            return None
+        # The two that have an index: none is by dedup key alone.
+        current = Alert.objects.filter(integration=self.integration, dedup_key=TEST_KEY, is_current=True)
+        recent = Alert.objects.newest_of(self.integration).values_list("dedup_key", "incident")[:RECENT]
+        newest = current.values_list("incident", flat=True).first() or next(
+            (incident for key, incident in recent if key == TEST_KEY), None
+        )
         return Incident.objects.select_related("service__team", "acknowledged_by").filter(pk=newest).first()
 
     @cached_property

@@ -30,9 +30,9 @@ def paged_first(progress: Progress) -> list[User]:
     return queries.first_paged([progress.service], at=timezone.now()).get(progress.service.pk, [])
 
 
-def may_take_over(progress: Progress, user: User) -> bool:
-    """Whether an override can make `user` the one who is paged."""
-    if progress.schedule is None or user not in progress.responders or user in paged_first(progress):
+def may_take_over(progress: Progress, user: User, first: list[User]) -> bool:
+    """Whether an override can make `user` the one who is paged, in place of `first`."""
+    if progress.schedule is None or user not in progress.responders or user in first:
         return False
     policy = progress.policy
     steps = sorted(policy.steps.all(), key=lambda step: step.position) if policy else []
@@ -56,7 +56,7 @@ def send(progress: Progress, *, by: User, takes_over: bool) -> None:
         last = progress.test
         if last and last.status == Status.OPEN:
             return
-        if takes_over and progress.schedule and may_take_over(progress, by):
+        if takes_over and progress.schedule and may_take_over(progress, by, paged_first(progress)):
             now = timezone.now()
             overrides.add_override(
                 schedule=progress.schedule, user=by, starts_at=now, ends_at=now + TAKEN_OVER_FOR, by=by

@@ -236,7 +236,7 @@ def _context_of(user: User, progress: Progress, name: str, key: str) -> dict[str
             return {
                 "first": first,
                 "is_me": user in first,
-                "may_take_over": trial.may_take_over(progress, user),
+                "may_take_over": trial.may_take_over(progress, user, first),
                 **_state_of_test(progress),
             }
     return {}

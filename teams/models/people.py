@@ -3,7 +3,6 @@
 import zoneinfo
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -15,6 +14,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from openalert.base import BaseModel
+from openalert.zones import time_zones
 from teams.enums import Role
 from teams.standing import Grant, grant_of, sees_everything
 
@@ -24,15 +24,9 @@ if TYPE_CHECKING:
 E164 = RegexValidator(r"^\+[1-9]\d{6,14}$", "Write the number with its country code, like +15005550006.")
 
 
-@cache
-def _time_zones() -> set[str]:
-    """To find them, the disk is searched."""
-    return zoneinfo.available_timezones()
-
-
 def validate_time_zone(value: str) -> None:
     """Raises ValidationError unless `value` names a zone of the IANA database."""
-    if value not in _time_zones():
+    if value not in time_zones():
         raise ValidationError(f"“{value}” is not a time zone. Try one like Europe/Berlin.")
 
 
