@@ -30,8 +30,8 @@ class IntegrationAdmin(IntegrationActions, ModelAdmin):
     inlines = (RuleInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Integration]:
-        sent = Alert.objects.filter(integration=OuterRef("pk"))
-        return super().get_queryset(request).annotate(sent=Exists(sent))
+        sent = Exists(Alert.objects.newest_of(OuterRef("pk")))
+        return super().get_queryset(request).annotate(sent=sent)
 
     @admin.display(ordering="service__team__name")
     def team(self, integration: Integration) -> str:

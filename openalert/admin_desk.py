@@ -210,7 +210,7 @@ def _channels(request: HttpRequest) -> Matter:
 
 def _silent_integrations(request: HttpRequest) -> Matter:
     found = visible(Integration.objects.filter(is_enabled=True), request.user).exclude(
-        Exists(Alert.objects.filter(integration=OuterRef("pk")))
+        Exists(Alert.objects.newest_of(OuterRef("pk")))
     )
     lines = [
         (str(row), reverse("admin:alerts_integration_change", args=[row.pk]))

@@ -63,7 +63,7 @@ def _by_alias(call: Call, alerts: QuerySet[Alert], key: str) -> Alert | None:
     )
     if current:
         return current[0]
-    newest = Alert.objects.filter(integration=ours).order_by("-pk").values("pk")[:MOST_LOOKED_THROUGH]
+    newest = Alert.objects.newest_of(call.integration).values("pk")[:MOST_LOOKED_THROUGH]
     return alerts.filter(pk__in=newest, dedup_key=key).order_by("-pk").first()
 
 

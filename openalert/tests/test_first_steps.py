@@ -9,11 +9,13 @@ from django.test import Client
 from django.utils import timezone
 
 from alerts.models import Alert, Integration
+from alerts.tests.factories import AlertFactory
 from escalations.models import EscalationPolicy, EscalationRun, PagingSettings
 from incidents.enums import Status
 from incidents.models import Incident
 from notifications.models import MailboxMessage
 from openalert import demo
+from openalert.first_steps import progress
 from openalert.first_steps.progress import NAMES, TEST_KEY, Progress
 from openalert.management.commands import up
 from openalert.tests import axe
@@ -195,6 +197,25 @@ def test_test_page_takes_the_way_of_any_alert_and_a_second_click_changes_nothing
     assert "Ana Ruiz acknowledged it" in client.get("/first-steps/test/state/").text
     post(client, "test")
     assert sorted(Incident.objects.values_list("status", flat=True)) == [Status.OPEN, Status.RESOLVED]
+
+
+def test_last_test_page_is_told_until_much_else_came_in(client, admin, monkeypatch):
+    team_of(client)
+    post(client, "service", name="Checkout")
+    post(client, "integration", name="Probes", source="openalert")
+    integration = Integration.objects.get()
+    first, second = (
+        AlertFactory(
+            integration=integration, dedup_key=TEST_KEY, is_current=False, status="resolved"
+        ).incident
+        for _ in range(2)
+    )
+    assert Progress().test == second
+    AlertFactory(integration=integration)
+    monkeypatch.setattr(progress, "RECENT", 1)
+    assert Progress().test is None
+    Alert.objects.filter(incident=first).update(is_current=True, status="firing", resolved_at=None)
+    assert Progress().test == first
 
 
 @pytest.mark.django_db

@@ -3,10 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from django import forms
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django.asserts import assertHTMLEqual
 
 from openalert.tests.pages import Pages
+from teams.forms import ZoneSelect
 from teams.models import Override
 from teams.tests.cast import Cast
 from teams.tests.factories import PASSWORD, OverrideFactory, ScheduleFactory, ServiceFactory
@@ -228,3 +231,15 @@ def test_people_change_their_password_and_stay_signed_in(pages, cast):
     cast.responder.refresh_from_db()
     assert cast.responder.check_password(new)
     assert client.get(reverse("me")).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["Europe/Berlin", None, "", "Mars/Base"])
+def test_time_zones_are_written_as_django_writes_choices(value):
+    choices = [("", "The team’s, <b>"), ("Europe/Berlin", "Europe/Berlin"), ("Asia/Tokyo", "Asia/Tokyo")]
+    ours, its = (
+        widget(choices=choices, attrs={"class": "wide"}).render(
+            "zone", value, {"id": "id_zone", "required": True}
+        )
+        for widget in (ZoneSelect, forms.Select)
+    )
+    assertHTMLEqual(ours, its)
