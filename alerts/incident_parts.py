@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet, Subquery, Value
+from django.db.models import F, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -31,7 +31,7 @@ def incidents_with_alerts_titled(text: str) -> QuerySet[Any]:
     # By the id of the first that is too old: PostgreSQL would read the whole table to compare with a list of the newest.
     too_old = Alert.objects.order_by("-pk").values("pk")[NEWEST_SEARCHED : NEWEST_SEARCHED + 1]
     newest = Alert.objects.filter(pk__gt=Coalesce(Subquery(too_old), Value(UUID(int=0))))
-    return newest.filter(title__icontains=text).order_by().values("incident")
+    return newest.filter(title__icontains=text).order_by().values(found=F("incident"))
 
 
 def alerts_of(incidents: Sequence[Incident]) -> dict[UUID, SafeString]:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from .models import Incident
 
-# text → the ids of the incidents that it leads to, as a query of one column
+# text → the ids of the incidents that it leads to, as a query of one column, `found`
 Search = Callable[[str], QuerySet[Any]]
 # incidents → what to say beside each of them in a list, by its id; a fixed number of queries
 Note = Callable[[Sequence[Incident]], dict[UUID, SafeString]]
