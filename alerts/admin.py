@@ -76,7 +76,6 @@ class AlertAdmin(RecordAdmin):
     list_filter = ("status", "severity", "integration__service__team", "integration", "first_fired_at")
     list_select_related = ("integration", "incident")
     search_fields = ("title", "=dedup_key")
-    show_full_result_count = False
 
 
 @admin.register(Change)
@@ -85,7 +84,6 @@ class ChangeAdmin(RecordAdmin):
     list_filter = ("integration__service__team", "integration", "at")
     list_select_related = ("integration__service",)
     search_fields = ("summary", "source")
-    show_full_result_count = False
 
     @admin.display(ordering="integration__service__name")
     def service(self, change: Change) -> str:

@@ -147,7 +147,6 @@ class EscalationRunAdmin(RecordAdmin):
     list_filter = ("status", "waits_for", "end_reason", "policy", "created_at")
     list_select_related = ("incident",)
     search_fields = ("=incident__number", "incident__title", "policy__name")
-    show_full_result_count = False
 
     @admin.display(description="policy", ordering="policy__name")
     def policy_name(self, run: EscalationRun) -> str:

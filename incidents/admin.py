@@ -45,7 +45,6 @@ class IncidentAdmin(RecordAdmin):
     list_filter = ("status", "severity", "service__team", "service", "opened_at")
     list_select_related = ("service__team", "acknowledged_by")
     search_fields = ("title", "=number")
-    date_hierarchy = "opened_at"
     inlines = (TimelineInline,)
     actions = ("acknowledge", "resolve")
 
@@ -81,7 +80,6 @@ class TimelineEntryAdmin(RecordAdmin):
     list_filter = ("kind", "actor_kind", "via", "at")
     list_select_related = ("incident",)
     search_fields = ("incident__title", "=incident__number", "actor_name")
-    show_full_result_count = False
 
     @admin.display(description="what happened")
     def what(self, entry: TimelineEntry) -> str:

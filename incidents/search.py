@@ -31,8 +31,12 @@ def found_ids(text: str) -> list[UUID]:
     # A union, not an OR: each side has an index of its own to use.
     sides = [
         incidents.filter(title__icontains=text).values(found=F("pk")),
-        incidents.annotate(words=SearchVector("title", config=WORDS)).filter(words=words).values(found=F("pk")),
-        notes.annotate(words=SearchVector(NOTE, config=WORDS)).filter(words=words).values(found=F("incident")),
+        incidents.annotate(words=SearchVector("title", config=WORDS))
+        .filter(words=words)
+        .values(found=F("pk")),
+        notes.annotate(words=SearchVector(NOTE, config=WORDS))
+        .filter(words=words)
+        .values(found=F("incident")),
         notes.annotate(note=Upper(NOTE)).filter(note__contains=text.upper()).values(found=F("incident")),
         *(search(text) for search in parts.searches),
     ]

@@ -178,7 +178,6 @@ class NotificationAdmin(RecordAdmin):
     list_filter = ("status", "hold", "channel", "purpose", "created_at")
     list_select_related = ("user", "incident")
     search_fields = ("user__name", "user__email", "address", "=incident__number", "incident__title")
-    show_full_result_count = False
     inlines = (AttemptInline,)
     actions = ("replay",)
 
@@ -212,7 +211,6 @@ class DeliveryAttemptAdmin(RecordAdmin):
     list_filter = ("status", "receipt", "is_permanent", "notification__channel", "started_at")
     list_select_related = ("notification__user",)
     search_fields = ("notification__user__name", "error", "=provider_id")
-    show_full_result_count = False
 
     @admin.display(description="took")
     def latency(self, attempt: DeliveryAttempt) -> str:
@@ -232,7 +230,6 @@ class ReplyAdmin(RecordAdmin):
     list_filter = ("outcome", "channel", "created_at")
     list_select_related = ("user", "incident")
     search_fields = ("sender", "user__name", "=incident__number")
-    show_full_result_count = False
 
 
 class WebhookForm(forms.ModelForm):
@@ -300,7 +297,6 @@ class WebhookDeliveryAdmin(RecordAdmin):
     list_filter = ("status", "event", "webhook__team", "created_at")
     list_select_related = ("webhook", "incident")
     search_fields = ("webhook__name", "=incident__number", "=event_id")
-    show_full_result_count = False
     actions = ("replay",)
 
     @admin.action(description="Send again", permissions=["act"])

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold import widgets
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.paginator import InfinitePaginator
 
 from openalert.admin_access import ModelAdmin as RoleModelAdmin
 from openalert.admin_access import TabularInline
@@ -51,7 +52,12 @@ class ModelAdmin(RoleModelAdmin):
 
 
 class RecordAdmin(ModelAdmin):
-    """For rows that the product writes: to be looked at, never to be edited."""
+    """For rows that the product writes: to be looked at, never to be edited. There may be millions: none are counted."""
+
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_disable_select_all = True
+    list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
