@@ -24,7 +24,7 @@ help:
 	@echo "make bench-schedules  who is on call: a year of one schedule, now in 1,000"
 	@echo "make bench-growth   intake with ten million alerts in the table (BENCH_ARGS='--alerts 1000000')"
 	@echo "make bench-live     live rooms beside Socket.IO: 1,000 clients, 200 events a second (BENCH_ARGS=--servers)"
-	@echo "make bench-pages    reports and pages of incidents on a lot of data (fill it first: manage.py seed_big)"
+	@echo "make bench-pages    every page on a lot of data, 100 ms at most (fill it first: manage.py seed_big)"
 	@echo "make bench-reports  every report over a week, a month, a quarter and a year on a lot of data, 200 ms at most"
 	@echo "make bench-api      the main calls of the REST API"
 	@echo "make bench-sizes    memory of each process, and the database's size for so many alerts"
