@@ -3,7 +3,6 @@ of after, and recorded."""
 
 from datetime import timedelta
 
-import pytest
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,8 +15,8 @@ from notifications.enums import NotificationStatus, Purpose
 from notifications.models import Notification
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from openalert.models import AuditEntry
+from openalert.tests.admin_pages import messages, page
 from teams.enums import Role
-from teams.models import User
 from teams.tests.factories import (
     MembershipFactory,
     OverrideFactory,
@@ -25,21 +24,6 @@ from teams.tests.factories import (
     TeamFactory,
     UserFactory,
 )
-
-
-@pytest.fixture
-def administrator(client, db):
-    user = User.objects.create_superuser("root@example.org", "x", name="Root")
-    client.force_login(user)
-    return user
-
-
-def page(name, *args):
-    return reverse(f"admin:{name}", args=args)
-
-
-def messages(response):
-    return " ".join(str(message) for message in response.context["messages"])
 
 
 def test_test_alert_is_taken_as_any_other(administrator, client):

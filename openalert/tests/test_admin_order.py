@@ -1,7 +1,6 @@
 """Rows of the admin that have an order: what numbers mean, what is saved, and what goes on as it began."""
 
 import pytest
-from django.urls import reverse
 from django.utils import timezone
 
 from alerts.models import IntegrationRule
@@ -9,6 +8,7 @@ from alerts.tests.factories import IntegrationFactory, RuleFactory
 from escalations.models import EscalationStep, RoutingRule
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from openalert.models import AuditEntry
+from openalert.tests.admin_pages import messages, page, rows
 from openalert.tests.browser import note_complaints, running_browser, sign_in, wait_until
 from openalert.tests.programs import needs
 from teams import oncall
@@ -27,30 +27,11 @@ PREFIX = "steps"
 
 
 @pytest.fixture
-def administrator(client, db):
-    user = User.objects.create_superuser("root@example.org", "x", name="Root")
-    client.force_login(user)
-    return user
-
-
-@pytest.fixture
 def policy(db):
     """Pages ana, then bo, cy and dan."""
     team = TeamFactory(name="Payments")
     people = [MembershipFactory(team=team, user__name=name).user for name in ("ana", "bo", "cy", "dan")]
     return PolicyFactory(team=team, name="Nights", levels=[[person] for person in people])
-
-
-def page(name, *args):
-    return reverse(f"admin:{name}", args=args)
-
-
-def rows(prefix, existing, new=(), **fields):
-    """The management form and the rows of an inline; each row is a dict of what differs from what is stored."""
-    form = {f"{prefix}-TOTAL_FORMS": len(existing) + len(new), f"{prefix}-INITIAL_FORMS": len(existing)}
-    for number, values in enumerate([*existing, *new]):
-        form |= {f"{prefix}-{number}-{name}": value for name, value in values.items()}
-    return form | fields
 
 
 def stored_steps(policy, **changes):
@@ -143,7 +124,7 @@ def test_nothing_is_saved_of_steps_that_are_wrong(administrator, client, policy)
 def test_new_policy_gets_its_steps_after_it_is_saved(administrator, client):
     values = {"team": TeamFactory().pk, "name": "Days", "repeat_count": 1}
     response = client.post(page("escalations_escalationpolicy_add"), values, follow=True)
-    assert "Add its steps" in " ".join(map(str, response.context["messages"]))
+    assert "Add its steps" in messages(response)
     assert f"{PREFIX}-TOTAL_FORMS" in response.content.decode()
 
 
