@@ -23,15 +23,16 @@ class LayerForm(OrderedForm):
 
 
 class LayerFormSet(OrderedFormSet):
+    known_by = "identity"  # another time zone, saved just before, has made other versions of them
+
     def write(self, staying: Sequence[LayerForm]) -> None:
-        # By their lines: another time zone, saved just before, has made other versions of them.
         rotations.order_layers(
             schedule_id=self.instance.pk, lines=[form.instance.identity for form in staying]
         )
 
 
 class LayerInline(OrderedInline):
-    """The layers in force. All but their order is changed on the schedule's page, so that what has been stays true."""
+    """The layers in force: put in order, and who takes turns. The rest is changed on the schedule's page."""
 
     model = Layer
     form = LayerForm
