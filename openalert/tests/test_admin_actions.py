@@ -11,7 +11,9 @@ from alerts.tests.factories import IntegrationFactory, RuleFactory
 from escalations.models import EscalationRun
 from escalations.tests.factories import PolicyFactory
 from incidents.models import Incident
+from notifications import outbox
 from notifications.enums import NotificationStatus, Purpose
+from notifications.exceptions import TooManyTestPages
 from notifications.models import Notification
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from openalert.models import AuditEntry
@@ -95,6 +97,22 @@ def test_test_pages_go_to_the_owners_of_methods_that_work(administrator, client)
     assert "This contact method is switched off" in messages(response)
     told = Notification.objects.get()
     assert (told.user, told.contact_method, told.purpose) == (method.user, method, Purpose.TEST)
+
+
+def test_nobody_is_flooded_with_test_pages_from_the_admin(administrator, client):
+    """The limit and the words are those of the person's own page, and count what was sent from there."""
+    method, other = (ContactMethodFactory(verified_at=timezone.now()) for _ in range(2))
+    for _ in range(outbox.MOST_TESTS_PER_MINUTE):
+        outbox.send_test(user=method.user, contact_method=method)
+    response = client.post(
+        page("notifications_contactmethod_changelist"),
+        {"action": "send_test", "_selected_action": [method.pk, other.pk]},
+        follow=True,
+    )
+    assert TooManyTestPages.detail in messages(response)
+    assert "1 test pages are on their way" in messages(response)
+    assert Notification.objects.filter(user=method.user).count() == outbox.MOST_TESTS_PER_MINUTE
+    assert Notification.objects.filter(user=other.user).count() == 1
 
 
 def test_preview_tells_whom_a_policy_would_page_and_writes_nothing(administrator, client):
