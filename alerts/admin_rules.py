@@ -50,6 +50,7 @@ class RuleInline(OrderedInline):
     fields = ("position", "name", "is_enabled", "what")
     readonly_fields = ("what",)
     hide_title = True
+    template_after = "admin/alerts/integration/after_rules.html"
     verbose_name_plural = "rules, tried in this order"
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:

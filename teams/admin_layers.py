@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from openalert.admin_order import OrderedForm, OrderedFormSet, OrderedInline
 
@@ -52,4 +54,9 @@ class LayerInline(OrderedInline):
 
     @admin.display(description="people, in turn")
     def people(self, layer: Layer) -> str:
-        return ", ".join(map(str, layer.participants.all())) or "nobody yet"
+        names = ", ".join(map(str, layer.participants.all())) or "nobody yet"
+        if not self.ordering_field:  # they may only look
+            return names
+        page = reverse("admin:teams_layer_people", args=[layer.pk])
+        link = '{} <a href="{}" class="text-primary-600 underline dark:text-primary-500" aria-label="Change who takes turns in {}">Change</a>'
+        return format_html(link, names, page, layer.name)
