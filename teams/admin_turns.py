@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -51,9 +52,12 @@ class LayerActions(ModelAdmin):
                 )
             except LayerIsGone:
                 return self._gone(request, schedule)
-            self.log_change(request, changed, "Set who takes turns.")
-            self.message_user(request, f"The people of {changed.name} are saved.", messages.SUCCESS)
-            return redirect("admin:teams_schedule_on_call", schedule.pk)
+            except ValidationError as failure:  # what else the layer says is no longer taken
+                form.add_error(None, failure.messages)
+            else:
+                self.log_change(request, changed, "Set who takes turns.")
+                self.message_user(request, f"The people of {changed.name} are saved.", messages.SUCCESS)
+                return redirect("admin:teams_schedule_on_call", schedule.pk)
         dress(form.fields)
         for number, row in enumerate(places, 1):
             dress(row.fields)

@@ -21,7 +21,7 @@ from openalert.tests.admin_pages import messages, page
 from teams import oncall
 from teams.enums import Role
 from teams.exceptions import LayerIsGone
-from teams.models import Schedule, User
+from teams.models import Layer, Schedule, User
 from teams.tests.factories import (
     LayerFactory,
     MembershipFactory,
@@ -172,6 +172,11 @@ def test_people_of_a_layer_are_set_and_what_has_been_stays(administrator, client
     client.post(page("teams_layer_people", changed.pk), turns((1, ana), (2, cy), keep_turn="on"))
     last = schedule.layers.get(replaced_at=None)
     assert [[user.name for user in place] for place in last.places] == [["cy"], ["ana"]]
+    # What a layer says besides may no longer be taken: then that is told.
+    Layer.objects.filter(pk=last.pk).update(holidays_of="DD")
+    faulty = client.post(page("teams_layer_people", last.pk), turns((1, ana)))
+    assert faulty.status_code == 422
+    assert faulty.context["form"].non_field_errors()
     # The page of a version that is over writes nothing.
     stale = client.post(link, turns((1, ana)), follow=True)
     assert LayerIsGone.detail in messages(stale)
