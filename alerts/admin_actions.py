@@ -1,6 +1,7 @@
-"""What administrators do to an integration besides editing it: give it another key, and try it."""
+"""What administrators do to an integration besides editing it: give it another key, try it, add a rule."""
 
 from datetime import timedelta
+from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import messages
@@ -14,12 +15,15 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from incidents.enums import Severity
-from openalert.admin_ask import ask
+from openalert.admin_ask import ask, page_about
+from openalert.admin_tools import dress
 from openalert.exceptions import OpenAlertError
 
-from . import integrations, trial_alert
+from . import integrations, rules, trial_alert
 from .models import Integration
 from .results import Outcome, Result
+from .rule_forms import RuleForms
+from .trials import recent_alerts, suggested_fields
 
 
 class KeyForm(forms.Form):
@@ -40,9 +44,9 @@ class TrialForm(forms.Form):
 
 
 class IntegrationActions(ModelAdmin):
-    """Both ask by GET and act by POST."""
+    """All ask by GET and act by POST."""
 
-    actions_detail = ("fire_test_alert", "rotate_key")
+    actions_detail = ("fire_test_alert", "rotate_key", "add_rule")
 
     def show_key(self, request: HttpRequest, integration: Integration, key: str) -> None:
         text = "The key of {} is <code>{}</code>. Copy it now: it is not shown again."
@@ -98,6 +102,36 @@ class IntegrationActions(ModelAdmin):
             level = messages.SUCCESS if result.incident else messages.WARNING
             self.message_user(request, _told(result), level)
         return redirect("admin:alerts_integration_change", integration.pk)
+
+    @action(description="Add a rule", url_path="add-rule", permissions=["change"])
+    def add_rule(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """With the form and the checks of the integration's own page."""
+        integration = self.get_object(request, object_id)
+        if integration is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        is_sent = request.method == "POST"
+        rule = RuleForms.sent(integration, request.POST) if is_sent else RuleForms.of(integration, None)
+        if rule.form.is_bound and rule.is_valid() and (saved := rule.save(integration, None)):
+            self.log_change(request, integration, f"Added the rule {saved}.")
+            told = f"The rule {saved} is saved: it counts for the next alert, after the rules before it."
+            self.message_user(request, told, messages.SUCCESS)
+            return redirect("admin:alerts_integration_change", integration.pk)
+        for form in (rule.form, *rule.conditions):
+            dress(form.fields)
+        response = page_about(
+            self,
+            request,
+            integration,
+            "admin/alerts/integration/rule.html",
+            title=f"A new rule of {integration}",
+            form=rule.form,
+            conditions=rule.conditions,
+            fields=suggested_fields(recent_alerts(integration)),
+            time_zones=sorted(available_timezones()),
+            most_conditions=rules.MOST_CONDITIONS,
+        )
+        response.status_code = 422 if rule.is_faulty else 200
+        return response
 
 
 def _told(result: Result) -> SafeString | str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from openalert.admin_order import PLACE, OrderedForm, OrderedFormSet, OrderedInline
 
 from . import rulebook
-from .models import Integration, IntegrationRule
+from .models import IntegrationRule
 
 
 class RuleRowForm(OrderedForm):
@@ -34,19 +34,13 @@ class RuleRowForm(OrderedForm):
 
 
 class RuleFormSet(OrderedFormSet):
-    @transaction.atomic
     def write(self, staying: Sequence[RuleRowForm]) -> None:
-        """Rules that somebody else has added since the page was opened come last."""
-        # As alerts.rulebook locks it.
-        integration = Integration.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
         for rule in self.deleted_objects:
             rulebook.remove(rule.pk)
         for form in staying:
             if changed := set(form.changed_data) - {PLACE}:
                 rulebook.edit(form.instance.pk, **{name: form.cleaned_data[name] for name in changed})
-        order = [form.instance.pk for form in staying]
-        stored = integration.rules.order_by("position").values_list("pk", flat=True)
-        rulebook.reorder(integration, order + [pk for pk in stored if pk not in order])
+        rulebook.reorder(self.instance, self.whole_order(staying))
 
 
 class RuleInline(OrderedInline):
@@ -56,6 +50,7 @@ class RuleInline(OrderedInline):
     fields = ("position", "name", "is_enabled", "what")
     readonly_fields = ("what",)
     hide_title = True
+    template_after = "admin/alerts/integration/after_rules.html"
     verbose_name_plural = "rules, tried in this order"
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:

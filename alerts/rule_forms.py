@@ -1,16 +1,18 @@
 """A rule as people fill it in: its conditions, a row each, and what is to be done. `alerts.rules` has the last word."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.forms.formsets import BaseFormSet
 
 from incidents.enums import Severity
 from teams.models import Service
 
-from . import rules
-from .exceptions import InvalidRule
+from . import rulebook, rules
+from .exceptions import InvalidRule, TooManyRules
 from .forms import LinesField, as_sent
 from .models import Integration, IntegrationRule
 
@@ -251,6 +253,69 @@ class RuleForm(forms.Form):
 def typed(form: forms.Form) -> dict[str, Any]:
     """What was sent for a bound form's fields, be it right or wrong: initial values for another form."""
     return {name: form[name].data for name in form.fields}
+
+
+@dataclass
+class RuleForms:
+    """A rule's form and those of its conditions, which are valid together."""
+
+    form: RuleForm
+    conditions: BaseConditionFormSet
+
+    @classmethod
+    def of(cls, integration: Integration, rule: IntegrationRule | None) -> "RuleForms":
+        """As a page opens: with the rule, or for a new one."""
+        initial, rows = _as_it_is(rule) if rule else ({}, [{}])
+        return cls(RuleForm(integration=integration, initial=initial), condition_forms(rows=rows))
+
+    @classmethod
+    def sent(cls, integration: Integration, data: Mapping[str, Any]) -> "RuleForms":
+        """What was filled in. With `add` in it a condition more, without the one that `remove` names: not bound then."""
+        found = cls(RuleForm(data, integration=integration), condition_forms(data))
+        if "add" not in data and "remove" not in data:
+            return found
+        rows = found.conditions.rows()
+        if "add" in data:
+            rows = [*rows, {}][: rules.MOST_CONDITIONS]
+        else:
+            rows = [row for place, row in enumerate(rows) if str(place) != data["remove"]]
+        return cls(RuleForm(integration=integration, initial=typed(found.form)), condition_forms(rows=rows))
+
+    def is_valid(self) -> bool:
+        """Both are asked, so that all faults are told."""
+        return self.form.is_valid() & self.conditions.is_valid()
+
+    @property
+    def is_faulty(self) -> bool:
+        return self.form.is_bound and not self.is_valid()
+
+    def save(self, integration: Integration, rule: IntegrationRule | None) -> IntegrationRule | None:
+        """Of valid forms; a new rule comes last. None, and the fault in the form, when the rulebook refuses it."""
+        given = {
+            "name": self.form.cleaned_data["name"],
+            "is_enabled": self.form.cleaned_data["is_enabled"],
+            "conditions": self.conditions.conditions,
+            "actions": self.form.actions,
+        }
+        try:
+            return rulebook.edit(rule.pk, **given) if rule else rulebook.add(integration, **given)
+        except TooManyRules as failure:
+            self.form.add_error(None, failure.detail)
+        except ValidationError as failure:  # a service that went to another team meanwhile
+            self.form.add_error(None, failure.messages)
+        except IntegrationRule.DoesNotExist:
+            self.form.add_error(None, "Somebody has removed this rule meanwhile.")
+        return None
+
+
+def _as_it_is(rule: IntegrationRule) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Of a rule that can no longer be read, only the name: it is written anew."""
+    try:
+        rules.read_conditions(rule.conditions)
+        rules.read_actions(rule.actions)
+    except InvalidRule:
+        return {"name": rule.name, "is_enabled": rule.is_enabled}, [{}]
+    return filled_in(rule)
 
 
 def filled_in(rule: IntegrationRule) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -21,17 +21,10 @@ from teams.access import can_manage, require_manage
 from teams.models import Service
 
 from . import rulebook, rules
-from .exceptions import InvalidRule, TooManyRules
+from .exceptions import InvalidRule
 from .integration_page import integration_to_see
 from .models import HeldAlert, Integration, IntegrationRule
-from .rule_forms import (
-    BaseConditionFormSet,
-    RuleForm,
-    condition_forms,
-    filled_in,
-    is_shown_whole,
-    typed,
-)
+from .rule_forms import BaseConditionFormSet, RuleForms, is_shown_whole
 from .rule_words import hold_in_words, rule_in_words
 from .trials import recent_alerts, suggested_fields, try_out, with_rule
 
@@ -84,10 +77,10 @@ def try_rule(request: HttpRequest, pk: UUID, rule_id: UUID | None = None) -> Htt
     """What the rules would do if one of them, or a new one, were as it is filled in. Nothing is changed."""
     integration = integration_to_see(request, pk)
     rule = _rule(integration, rule_id) if rule_id else None
-    form, conditions = _bound(request, integration)
+    forms = RuleForms.sent(integration, request.POST)
+    form, conditions = forms.form, forms.conditions
     form.fields["name"].required = False  # it can wait
-    # Both, so that all faults are told.
-    if not (form.is_valid() & conditions.is_valid()):
+    if not forms.is_valid():
         context = {"integration": integration, "faults": _faults(form, conditions)}
         return render(request, "alerts/_rule_tried.html", context)
     candidate = IntegrationRule(
@@ -166,78 +159,24 @@ def _rule_form(request: HttpRequest, integration: Integration, rule: Integration
     except PermissionMissing as failure:
         return refused(request, failure, to=to)
     if request.method == "POST":
-        form, conditions = _bound(request, integration)
-        if "add" in request.POST or "remove" in request.POST:
-            form, conditions = _with_other_rows(request, integration, form, conditions)
-        # Both, so that all faults are told.
-        elif (form.is_valid() & conditions.is_valid()) and (
-            saved := _save(integration, rule, form, conditions)
-        ):
+        forms = RuleForms.sent(integration, request.POST)
+        if forms.form.is_bound and forms.is_valid() and (saved := forms.save(integration, rule)):
             messages.success(request, f"The rule {saved} is saved: it counts for the next alert")
             return redirect(to)
     else:
-        initial, rows = _filled_in(rule) if rule else ({}, [{}])
-        form, conditions = RuleForm(integration=integration, initial=initial), condition_forms(rows=rows)
-    is_faulty = form.is_bound and not (form.is_valid() & conditions.is_valid())
+        forms = RuleForms.of(integration, rule)
     context = {
         "integration": integration,
         "service": integration.service,
         "rule": rule,
-        "form": form,
-        "conditions": conditions,
+        "form": forms.form,
+        "conditions": forms.conditions,
         "is_shown_whole": rule is None or request.method == "POST" or is_shown_whole(rule),
         "fields": suggested_fields(recent_alerts(integration)),
         "time_zones": time_zones(),
         "most_conditions": rules.MOST_CONDITIONS,
     }
-    return render(request, "alerts/rule_form.html", context, status=422 if is_faulty else 200)
-
-
-def _filled_in(rule: IntegrationRule) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Of a rule that can no longer be read, only the name: it is written anew."""
-    try:
-        rules.read_conditions(rule.conditions)
-        rules.read_actions(rule.actions)
-    except InvalidRule:
-        return {"name": rule.name, "is_enabled": rule.is_enabled}, [{}]
-    return filled_in(rule)
-
-
-def _bound(request: HttpRequest, integration: Integration) -> tuple[RuleForm, BaseConditionFormSet]:
-    return RuleForm(request.POST, integration=integration), condition_forms(request.POST)
-
-
-def _with_other_rows(
-    request: HttpRequest, integration: Integration, form: RuleForm, conditions: BaseConditionFormSet
-) -> tuple[RuleForm, BaseConditionFormSet]:
-    """The same with a condition more, or without the one that `remove` names; nothing is checked yet."""
-    rows = conditions.rows()
-    if "add" in request.POST:
-        rows = [*rows, {}][: rules.MOST_CONDITIONS]
-    else:
-        rows = [row for place, row in enumerate(rows) if str(place) != request.POST["remove"]]
-    return RuleForm(integration=integration, initial=typed(form)), condition_forms(rows=rows)
-
-
-def _save(
-    integration: Integration, rule: IntegrationRule | None, form: RuleForm, conditions: BaseConditionFormSet
-) -> IntegrationRule | None:
-    """None, and the fault in the form, when the rulebook refuses it."""
-    given = {
-        "name": form.cleaned_data["name"],
-        "is_enabled": form.cleaned_data["is_enabled"],
-        "conditions": conditions.conditions,
-        "actions": form.actions,
-    }
-    try:
-        return rulebook.edit(rule.pk, **given) if rule else rulebook.add(integration, **given)
-    except TooManyRules as failure:
-        form.add_error(None, failure.detail)
-    except ValidationError as failure:  # a service that went to another team meanwhile
-        form.add_error(None, failure.messages)
-    except IntegrationRule.DoesNotExist:
-        form.add_error(None, "Somebody has removed this rule meanwhile.")
-    return None
+    return render(request, "alerts/rule_form.html", context, status=422 if forms.is_faulty else 200)
 
 
 def _faults(form: Form, conditions: BaseConditionFormSet) -> list[str]:

@@ -8,6 +8,7 @@ from django.db import transaction
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget
 
 from incidents.enums import Severity
+from openalert.admin_access import RowsChanged
 from openalert.admin_order import PLACE, OrderedForm, OrderedFormSet, OrderedInline, PlaceField
 from teams.models import Team
 
@@ -36,10 +37,14 @@ class RoutingRuleForm(OrderedForm):
 
     @transaction.atomic
     def write(self) -> None:
-        """Save the rule, validated before, and try it in its place."""
+        """Save the rule, validated before, and try it in its place. Raises RowsChanged if somebody has removed it."""
         rule = self.instance
         if not rule._state.adding:
-            rule.position = self.initial[PLACE] - 1
+            Team.objects.select_for_update().get(pk=rule.team_id)
+            held = RoutingRule.objects.select_for_update(no_key=True).filter(pk=rule.pk).first()
+            if held is None:
+                raise RowsChanged
+            rule.position = held.position
         routing.save_rule(rule)
         if PLACE in self.changed_data:
             place = self.cleaned_data[PLACE] or LAST
@@ -69,18 +74,13 @@ class RuleFormSet(OrderedFormSet):
     def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
         return {**super().get_form_kwargs(index), "team": self.instance}
 
-    @transaction.atomic
     def write(self, staying: Sequence[RuleRowForm]) -> None:
-        """Rules that somebody else has added since the page was opened come last."""
-        team = Team.objects.select_for_update().get(pk=self.instance.pk)
         for rule in self.deleted_objects:
             rule.delete()
         for form in staying:
             if set(form.changed_data) - {PLACE}:
                 routing.save_rule(form.instance)
-        order = [form.instance.pk for form in staying]
-        stored = team.routing_rules.order_by("position").values_list("pk", flat=True)
-        routing.reorder(team=team, rule_ids=order + [pk for pk in stored if pk not in order])
+        routing.reorder(team=self.instance, rule_ids=self.whole_order(staying))
 
 
 class RuleInline(OrderedInline):

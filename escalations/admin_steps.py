@@ -52,6 +52,8 @@ class StepForm(OrderedForm):
 
 
 class StepFormSet(OrderedFormSet):
+    spares_added = False  # all are written anew
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._groups = choices_for(self.instance.team, self.instance)

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -78,7 +79,8 @@ class ContactMethodAdmin(ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         texts = path("texts/", self.admin_site.admin_view(self.texts), name="notifications_texts")
-        return [texts, *super().get_urls()]
+        trial = path("texts/test/", self.admin_site.admin_view(self.try_way), name="notifications_texts_test")
+        return [texts, trial, *super().get_urls()]
 
     def texts(self, request: HttpRequest) -> HttpResponse:
         """Which ways of paging are on, and what each would say of the incident that the form describes."""
@@ -89,12 +91,18 @@ class ContactMethodAdmin(ModelAdmin):
         if not form.is_bound:
             form = TextSampleForm(initial=TextSampleForm.DEFAULTS)
         dress(form.fields)
+        may_try = self.has_act_permission(request)
+        own = list(self._own_methods(request)) if may_try else []
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Ways of paging, and what they say",
             "form": form,
-            "ways": text_samples.ways(),
+            "ways": [
+                (way, [method for method in own if method.channel == way.channel])
+                for way in text_samples.ways()
+            ],
+            "may_try": may_try,
             "samples": text_samples.samples(user=request.user, **given),
             "webhook_addresses": [
                 ("Twilio, incoming messages", twilio.sms_address()),
@@ -103,6 +111,31 @@ class ContactMethodAdmin(ModelAdmin):
             ],
         }
         return TemplateResponse(request, "admin/notifications/contactmethod/texts.html", context)
+
+    def try_way(self, request: HttpRequest) -> HttpResponse:
+        """Send a test page by one of the person's own methods: a provider's account is tried by what it is there for."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_act_permission(request):
+            raise PermissionDenied
+        own = {str(method.pk): method for method in self._own_methods(request)}
+        method = own.get(request.POST.get("method", ""))
+        if method is None:
+            self.message_user(request, "This contact method is not yours, or cannot be used.", messages.ERROR)
+            return redirect("admin:notifications_texts")
+        try:
+            sent = outbox.send_test(user=request.user, contact_method=method)
+        except OpenAlertError as failure:
+            self.message_user(request, failure.detail, messages.ERROR)
+        else:
+            page = reverse("admin:notifications_notification_change", args=[sent.pk])
+            told = '{}: a test page is on its way. <a href="{}" class="underline">See what becomes of it</a>.'
+            self.message_user(request, format_html(told, method, page), messages.SUCCESS)
+        return redirect("admin:notifications_texts")
+
+    def _own_methods(self, request: HttpRequest) -> QuerySet[ContactMethod]:
+        own = ContactMethod.objects.filter(user=request.user, is_enabled=True, verified_at__isnull=False)
+        return own.order_by("created_at")
 
 
 @admin.register(NotificationRule)

@@ -29,7 +29,7 @@ from teams.models import User
 
 from . import contacts, fallback, leases, limits, messages, quiet, results
 from .enums import UNFINISHED, Channel, Hold, NotificationStatus, Purpose
-from .exceptions import ContactMethodDisabled, ContactMethodUnverified, DeliveryError
+from .exceptions import ContactMethodDisabled, ContactMethodUnverified, DeliveryError, TooManyTestPages
 from .lease_keeper import keeper
 from .leases import Held, Known, Lease
 from .models import ContactMethod, Notification
@@ -41,6 +41,7 @@ from .waking import FALL_BACK_TASK, GRACE, TOGETHER, wake_senders
 logger = logging.getLogger(__name__)
 
 SWEEP_BATCH = 500
+MOST_TESTS_PER_MINUTE = 10
 # So long the first call that is done waits for others, to be written down with them.
 COMMIT_SECONDS = 0.005
 
@@ -124,13 +125,18 @@ def page(requests: Iterable[PageRequest], *, now: datetime) -> list[PageRequest]
 def send_test(*, user: User, contact_method: ContactMethod) -> Notification:
     """Send a test page by one of the person's own methods.
 
-    One that arrives mends a method that was marked as broken. Raises ContactMethodDisabled and
-    ContactMethodUnverified.
+    One that arrives mends a method that was marked as broken. Raises ContactMethodDisabled,
+    ContactMethodUnverified and TooManyTestPages: the address may be anybody's, and nobody is flooded from here,
+    whoever asks.
     """
     if not contact_method.is_enabled:
         raise ContactMethodDisabled
     if not contact_method.is_verified:
         raise ContactMethodUnverified
+    since = timezone.now() - timedelta(minutes=1)
+    sent = Notification.objects.filter(user=user, purpose=Purpose.TEST, created_at__gt=since)
+    if sent.count() >= MOST_TESTS_PER_MINUTE:
+        raise TooManyTestPages
     return send_now(user=user, contact_method=contact_method, purpose=Purpose.TEST)
 
 

@@ -121,8 +121,24 @@ class OwnTeamsFilter(admin.RelatedFieldListFilter):
         return found
 
 
+class RowsChanged(Exception):
+    """Somebody else has changed rows after the form was checked and before it is saved. It undoes what was saved yet."""
+
+
 class ModelAdmin(ByRole, UnfoldModelAdmin):
     """Rows, choices and fields by the role of whoever asks."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except RowsChanged:  # now the check finds it, and the page tells of it
+            return super().changeform_view(request, object_id, form_url, extra_context)
 
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """For actions on records, which are not changed otherwise."""

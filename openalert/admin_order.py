@@ -9,11 +9,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.http import HttpRequest
 from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
+from .admin_access import RowsChanged
 from .admin_tools import TabularInline
 
 PLACE = "position"
@@ -53,17 +54,30 @@ class OrderedForm(forms.ModelForm):
 class OrderedFormSet(PaginationInlineFormSet):
     """`write` saves the rows that stay, in their order."""
 
+    known_by = "pk"  # what a row is told by, as long as it is there
+    spares_added = True  # rows that somebody else has added since the page was opened
+
     def clean(self) -> None:
         super().clean()
-        # A row that is not among those of the page (any more) gets an instance that is new.
-        if any(form.instance._state.adding for form in self.initial_forms):
+        if not self.are_shown(self.queryset):
             raise ValidationError(CHANGED_MEANWHILE)
 
+    def are_shown(self, rows: models.QuerySet[Any]) -> bool:
+        """Whether the rows are still those of the page. One that was not found there has an instance that is new."""
+        now = {getattr(row, self.known_by) for row in rows.prefetch_related(None)}
+        shown = {getattr(form.instance, self.known_by) for form in self.initial_forms}
+        return now >= shown if self.spares_added else now == shown
+
+    @transaction.atomic
     def save(self, commit: bool = True) -> list[Any]:
-        """What the admin tells of afterwards is kept as by Django: `new_objects`, `changed_objects`, `deleted_objects`."""
+        """What the admin tells of afterwards is kept as by Django: `new_objects`, `changed_objects`, `deleted_objects`.
+
+        Raises RowsChanged.
+        """
         self.new_objects, self.changed_objects, self.deleted_objects = [], [], []
         if not self.has_changed() and not self.deleted_forms:
             return []
+        self._hold()
         self.deleted_objects = [form.instance for form in self.deleted_forms if form in self.initial_forms]
         staying = self.in_order()
         for position, form in enumerate(staying):
@@ -75,8 +89,20 @@ class OrderedFormSet(PaginationInlineFormSet):
         self.write(staying)
         return [form.instance for form in staying]
 
+    def _hold(self) -> None:
+        """From here on nobody else writes the rows, nor adds any by the apps' own functions, which lock the same."""
+        type(self.instance)._base_manager.select_for_update(no_key=True).get(pk=self.instance.pk)
+        if not self.are_shown(self.queryset.select_for_update(no_key=True, of=("self",))):
+            raise RowsChanged
+
     def write(self, staying: Sequence[Any]) -> None:
         raise NotImplementedError
+
+    def whole_order(self, staying: Sequence[Any]) -> list[Any]:
+        """The ids of all rows as they are to stand: those that somebody else has added meanwhile come last."""
+        named = [form.instance.pk for form in staying]
+        stored = self.model._base_manager.filter(**{self.fk.name: self.instance}).order_by(PLACE)
+        return named + [pk for pk in stored.values_list("pk", flat=True) if pk not in named]
 
     def in_order(self) -> list[Any]:
         """The forms of the rows that stay.

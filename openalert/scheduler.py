@@ -16,6 +16,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from openalert import audit
 from openalert.election import Candidate
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,11 @@ class ElectedScheduler(DatabaseScheduler):
         self._asked_at = float("-inf")
         self._was_elected = False
         super().__init__(*args, **kwargs)
+
+    def setup_schedule(self) -> None:
+        """Write down the tasks that the product brings along, which nobody has configured."""
+        with audit.seeding():
+            super().setup_schedule()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due if this is the elected beat. Returns the seconds until it is to be called again."""

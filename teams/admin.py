@@ -27,6 +27,7 @@ from openalert.exceptions import OpenAlertError
 from . import dependencies, invitations, oncall, queries, rotations, second_factor, service_checks
 from .admin_coverage import ScheduleActions
 from .admin_layers import LayerInline
+from .admin_turns import LayerActions
 from .exceptions import NotAResponder
 from .identity import lock_out
 from .models import (
@@ -338,7 +339,7 @@ class ParticipantInline(RecordInline):
 
 
 @admin.register(Layer)
-class LayerAdmin(RecordAdmin):
+class LayerAdmin(LayerActions, RecordAdmin):
     """All versions of all layers."""
 
     list_display = ("__str__", "position", "rotation", "turn_length", "starts_at", "ends_at", "in_force_at", "replaced_at")  # fmt: skip

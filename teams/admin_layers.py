@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from openalert.admin_order import OrderedForm, OrderedFormSet, OrderedInline
 
@@ -23,15 +25,16 @@ class LayerForm(OrderedForm):
 
 
 class LayerFormSet(OrderedFormSet):
+    known_by = "identity"  # another time zone, saved just before, has made other versions of them
+
     def write(self, staying: Sequence[LayerForm]) -> None:
-        # By their lines: another time zone, saved just before, has made other versions of them.
         rotations.order_layers(
             schedule_id=self.instance.pk, lines=[form.instance.identity for form in staying]
         )
 
 
 class LayerInline(OrderedInline):
-    """The layers in force. All but their order is changed on the schedule's page, so that what has been stays true."""
+    """The layers in force: put in order, and who takes turns. The rest is changed on the schedule's page."""
 
     model = Layer
     form = LayerForm
@@ -51,4 +54,9 @@ class LayerInline(OrderedInline):
 
     @admin.display(description="people, in turn")
     def people(self, layer: Layer) -> str:
-        return ", ".join(map(str, layer.participants.all())) or "nobody yet"
+        names = ", ".join(map(str, layer.participants.all())) or "nobody yet"
+        if not self.ordering_field:  # they may only look
+            return names
+        page = reverse("admin:teams_layer_people", args=[layer.pk])
+        link = '{} <a href="{}" class="text-primary-600 underline dark:text-primary-500" aria-label="Change who takes turns in {}">Change</a>'
+        return format_html(link, names, page, layer.name)

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.forms.formsets import BaseFormSet
 
 from .calendars import check_calendar_url
 from .enums import OnHolidays, Rotation
@@ -62,6 +63,15 @@ class EditScheduleForm(ScheduleForm):
         self.fields["fallback"].queryset = responders_of(schedule.team)
 
 
+def keep_turn_field() -> forms.BooleanField:
+    return forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Whoever is on call stays until the next hand-over",
+        help_text="Otherwise turns are counted from the start anew.",
+    )
+
+
 class LayerForm(forms.Form):
     """A layer without its people and restrictions. The times of start and end are on the clock of the person who fills
     it in, hand-overs on the schedule's."""
@@ -98,12 +108,7 @@ class LayerForm(forms.Form):
         label="Calendar address",
         help_text="Instead of turns: a calendar (iCal) whose events name people of the team, as attendees or in the title.",
     )
-    keep_turn = forms.BooleanField(
-        required=False,
-        initial=True,
-        label="Whoever is on call stays until the next hand-over",
-        help_text="Otherwise turns are counted from the start anew.",
-    )
+    keep_turn = keep_turn_field()
 
     def __init__(self, data: Any = None, *, layer: Layer | None = None, **options: Any) -> None:
         super().__init__(data, **options)
@@ -114,6 +119,41 @@ class LayerForm(forms.Form):
 class PlaceForm(forms.Form):
     place = forms.IntegerField(min_value=1, max_value=100, required=False, label="Turn")
     user = forms.ModelChoiceField(User.objects.none(), required=False, empty_label="–", label="Person")
+
+
+class BasePlaceFormSet(BaseFormSet):
+    """Who takes turns in a layer, a row for each person."""
+
+    @property
+    def participants(self) -> list[list[User]]:
+        """Of valid forms, as teams.rotations takes them."""
+        turns: dict[int, list[User]] = {}
+        last = 0
+        for form in self.forms:
+            if user := form.cleaned_data.get("user"):
+                last = form.cleaned_data.get("place") or last + 1
+                turns.setdefault(last, []).append(user)
+        return [turns[number] for number in sorted(turns)]
+
+
+def place_forms(data: Any, *, schedule: Schedule, layer: Layer | None) -> BasePlaceFormSet:
+    """The responders of the schedule's team may be chosen, and whoever takes turns already."""
+    people = responders_of(schedule.team)
+    if layer:
+        people = people | User.objects.filter(participations__layer=layer)
+    people = people.distinct()
+    places = _places(layer)
+    blank = max(BLANK_PLACES, LEAST_PLACES - len(places))
+    made: type[BasePlaceFormSet] = forms.formset_factory(
+        PlaceForm, formset=BasePlaceFormSet, extra=blank, max_num=200
+    )
+    found = made(data, prefix="places", initial=places)
+    choices = [("", "–"), *((str(user.pk), str(user)) for user in people)]
+    for form in found:
+        form.empty_permitted = False  # a row that says what it said before still says it
+        form.fields["user"].queryset = people
+        form.fields["user"].choices = choices  # read once, not for each row
+    return found
 
 
 class WindowForm(forms.Form):
@@ -138,25 +178,13 @@ class LayerForms:
     """The three parts of the page of a layer, which are valid together."""
 
     def __init__(self, data: Any, *, schedule: Schedule, layer: Layer | None, starts_at: Any) -> None:
-        people = responders_of(schedule.team)
-        if layer:
-            people = people | User.objects.filter(participations__layer=layer)
-        people = people.distinct()
         self.layer = LayerForm(data, layer=layer, initial=_initial(layer) or {"starts_at": starts_at})
-        places = _places(layer)
-        blank = max(BLANK_PLACES, LEAST_PLACES - len(places))
-        self.places = forms.formset_factory(PlaceForm, extra=blank, max_num=200)(
-            data, prefix="places", initial=places
-        )
+        self.places = place_forms(data, schedule=schedule, layer=layer)
         self.windows = forms.formset_factory(WindowForm, extra=BLANK_WINDOWS, max_num=60)(
             data, prefix="windows", initial=_windows(layer)
         )
-        choices = [("", "–"), *((str(user.pk), str(user)) for user in people)]
-        for form in (*self.places, *self.windows):
-            form.empty_permitted = False  # a row that says what it said before still says it
-        for form in self.places:
-            form.fields["user"].queryset = people
-            form.fields["user"].choices = choices  # read once, not for each row
+        for form in self.windows:
+            form.empty_permitted = False  # as among the places
 
     def is_valid(self) -> bool:
         return all([self.layer.is_valid(), self.places.is_valid(), self.windows.is_valid()])
@@ -165,16 +193,11 @@ class LayerForms:
     def values(self) -> dict[str, Any]:
         """As teams.rotations takes them; `keep_turn` is not among them."""
         given = {name: value for name, value in self.layer.cleaned_data.items() if name != "keep_turn"}
-        return {**given, "participants": self._participants(), "restrictions": self._restrictions()}
-
-    def _participants(self) -> list[list[User]]:
-        turns: dict[int, list[User]] = {}
-        last = 0
-        for form in self.places:
-            if user := form.cleaned_data.get("user"):
-                last = form.cleaned_data.get("place") or last + 1
-                turns.setdefault(last, []).append(user)
-        return [turns[number] for number in sorted(turns)]
+        return {
+            **given,
+            "participants": self.places.participants,
+            "restrictions": self._restrictions(),
+        }
 
     def _restrictions(self) -> list[dict[str, Any]]:
         return [window for form in self.windows if (window := _window(form.cleaned_data))]

@@ -7,7 +7,7 @@
 from openalert.acting import Source, acting_as, current
 
 from .log import action_on, record, record_all, secret_shown
-from .tracking import changed_all, created_all, update
+from .tracking import changed_all, created_all, seeding, update
 
 __all__ = [
     "Source",
@@ -19,5 +19,6 @@ __all__ = [
     "record",
     "record_all",
     "secret_shown",
+    "seeding",
     "update",
 ]

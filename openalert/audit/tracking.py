@@ -7,7 +7,9 @@ Signals do not see what is written set-based (`QuerySet.update`, `bulk_create`, 
 writes it says so: `created_all`, `changed_all`, `update`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.apps import apps
@@ -93,6 +95,8 @@ SECRETS = {
     "teams.calendarfeed": {"token_hash"},
 }
 ALWAYS_LEFT_OUT = {"id", "created_at", "updated_at"}
+
+_is_seeding: ContextVar[bool] = ContextVar("audit_is_seeding", default=False)
 
 
 def start() -> None:
@@ -215,11 +219,21 @@ def _before_save(
     instance.__dict__["_audit_before"] = sender._base_manager.filter(pk=instance.pk).first()
 
 
+@contextmanager
+def seeding() -> Iterator[None]:
+    """Within, rows that are made are not told: the product brings them along. What is changed or deleted is."""
+    token = _is_seeding.set(True)
+    try:
+        yield
+    finally:
+        _is_seeding.reset(token)
+
+
 def _after_save(
     sender: type[models.Model], instance: models.Model, created: bool, raw: bool, **_: Any
 ) -> None:
     before = instance.__dict__.pop("_audit_before", None)
-    if raw or (before is None and not created):
+    if raw or (before is None and not created) or (created and _is_seeding.get()):
         return
     changes = difference(before, instance)
     if changes or created:

@@ -7,7 +7,6 @@ import pytest
 from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 from django.utils import timezone
 
 from alerts.admin import Integration
@@ -42,6 +41,7 @@ from notifications.tests.factories import (
 )
 from openalert.admin_tools import RecordAdmin, has_look
 from openalert.ids import uuid7
+from openalert.tests.admin_pages import messages, page
 from teams.models import GroupMapping, Identity, User
 from teams.tests.factories import (
     CalendarFactory,
@@ -144,17 +144,6 @@ EDITABLE = [
 ]
 
 
-@pytest.fixture
-def administrator(client, db):
-    user = User.objects.create_superuser("root@example.org", "x", name="Root")
-    client.force_login(user)
-    return user
-
-
-def page(name, *args):
-    return reverse(f"admin:{name}", args=args)
-
-
 def test_every_table_of_ours_has_a_page():
     models = {
         f"{m._meta.app_label}_{m._meta.model_name}" for m in admin.site._registry if m._meta.app_label in OURS
@@ -227,10 +216,6 @@ def integration_form(service, **fields):
         "rules-INITIAL_FORMS": 0,
         **fields,
     }
-
-
-def messages(response):
-    return " ".join(str(message) for message in response.context["messages"])
 
 
 def test_key_of_an_integration_is_shown_once_and_can_be_rotated(administrator, client):

@@ -3,43 +3,34 @@ of after, and recorded."""
 
 from datetime import timedelta
 
-import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts.models import Alert, Integration
+from alerts.models import Alert, Integration, IntegrationRule
 from alerts.tests.factories import IntegrationFactory, RuleFactory
 from escalations.models import EscalationRun
 from escalations.tests.factories import PolicyFactory
 from incidents.models import Incident
+from notifications import outbox
 from notifications.enums import NotificationStatus, Purpose
+from notifications.exceptions import TooManyTestPages
 from notifications.models import Notification
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from openalert.models import AuditEntry
+from openalert.tests.admin_pages import messages, page
+from teams import oncall
 from teams.enums import Role
-from teams.models import User
+from teams.exceptions import LayerIsGone
+from teams.models import Layer, Schedule, User
 from teams.tests.factories import (
+    LayerFactory,
     MembershipFactory,
     OverrideFactory,
     ScheduleFactory,
+    ServiceFactory,
     TeamFactory,
     UserFactory,
 )
-
-
-@pytest.fixture
-def administrator(client, db):
-    user = User.objects.create_superuser("root@example.org", "x", name="Root")
-    client.force_login(user)
-    return user
-
-
-def page(name, *args):
-    return reverse(f"admin:{name}", args=args)
-
-
-def messages(response):
-    return " ".join(str(message) for message in response.context["messages"])
 
 
 def test_test_alert_is_taken_as_any_other(administrator, client):
@@ -113,6 +104,116 @@ def test_test_pages_go_to_the_owners_of_methods_that_work(administrator, client)
     assert (told.user, told.contact_method, told.purpose) == (method.user, method, Purpose.TEST)
 
 
+def test_nobody_is_flooded_with_test_pages_from_the_admin(administrator, client):
+    """The limit and the words are those of the person's own page, and count what was sent from there."""
+    method, other = (ContactMethodFactory(verified_at=timezone.now()) for _ in range(2))
+    for _ in range(outbox.MOST_TESTS_PER_MINUTE):
+        outbox.send_test(user=method.user, contact_method=method)
+    response = client.post(
+        page("notifications_contactmethod_changelist"),
+        {"action": "send_test", "_selected_action": [method.pk, other.pk]},
+        follow=True,
+    )
+    assert TooManyTestPages.detail in messages(response)
+    assert "1 test pages are on their way" in messages(response)
+    assert Notification.objects.filter(user=method.user).count() == outbox.MOST_TESTS_PER_MINUTE
+    assert Notification.objects.filter(user=other.user).count() == 1
+
+
+def test_providers_are_tried_by_ones_own_methods_alone(administrator, client):
+    mine = ContactMethodFactory(user=administrator, verified_at=timezone.now())
+    ContactMethodFactory(user=administrator, verified_at=timezone.now(), is_enabled=False)
+    others = ContactMethodFactory(verified_at=timezone.now())
+    address = page("notifications_texts_test")
+    shown = client.get(page("notifications_texts"))
+    assert [method for _, own in shown.context["ways"] for method in own] == [mine]
+    assert client.get(address).status_code == 405
+    assert "not yours" in messages(client.post(address, {"method": others.pk}, follow=True))
+    assert not Notification.objects.exists()
+    assert "a test page is on its way" in messages(client.post(address, {"method": mine.pk}, follow=True))
+    told = Notification.objects.get()
+    assert (told.user, told.contact_method, told.purpose) == (administrator, mine, Purpose.TEST)
+    for _ in range(outbox.MOST_TESTS_PER_MINUTE - 1):
+        client.post(address, {"method": mine.pk})
+    refused = client.post(address, {"method": mine.pk}, follow=True)
+    assert messages(refused).endswith(TooManyTestPages.detail)
+    assert Notification.objects.count() == outbox.MOST_TESTS_PER_MINUTE
+
+
+def turns(*places, **fields):
+    """The form of who takes turns: numbers and people, with empty rows after them."""
+    given = {"places-TOTAL_FORMS": len(places) + 2, "places-INITIAL_FORMS": 0, **fields}
+    for row, (number, person) in enumerate(places):
+        given |= {f"places-{row}-place": number, f"places-{row}-user": person.pk}
+    return given
+
+
+def test_people_of_a_layer_are_set_and_what_has_been_stays(administrator, client):
+    schedule = ScheduleFactory()
+    ana, bo, cy = (
+        MembershipFactory(team=schedule.team, user__name=name).user for name in ("ana", "bo", "cy")
+    )
+    layer = LayerFactory(schedule=schedule, participants=[ana, bo])
+    before = timezone.now()
+    assert oncall.on_call(schedule, before) == [ana]
+    link = page("teams_layer_people", layer.pk)
+    assert link in client.get(page("teams_schedule_change", schedule.pk)).content.decode()
+    assert [row["user"].initial for row in client.get(link).context["places"]][:3] == [ana.pk, bo.pk, None]
+    stranger = client.post(link, turns((1, MembershipFactory().user)))
+    assert (stranger.status_code, "Select a valid choice" in stranger.content.decode()) == (422, True)
+    done = client.post(link, turns((2, ana), (1, bo), (1, cy)), follow=True)
+    assert done.redirect_chain == [(page("teams_schedule_on_call", schedule.pk), 302)]
+    schedule = Schedule.objects.get()
+    changed = schedule.layers.get(replaced_at=None)
+    assert [[user.name for user in place] for place in changed.places] == [["bo", "cy"], ["ana"]]
+    assert oncall.on_call(schedule, before) == [ana]
+    assert oncall.on_call(schedule, timezone.now()) == [bo, cy]
+    # With that, whose turn it is stays: the places are a circle, and begin with theirs.
+    client.post(page("teams_layer_people", changed.pk), turns((1, ana), (2, cy), keep_turn="on"))
+    last = schedule.layers.get(replaced_at=None)
+    assert [[user.name for user in place] for place in last.places] == [["cy"], ["ana"]]
+    # What a layer says besides may no longer be taken: then that is told.
+    Layer.objects.filter(pk=last.pk).update(holidays_of="DD")
+    faulty = client.post(page("teams_layer_people", last.pk), turns((1, ana)))
+    assert faulty.status_code == 422
+    assert faulty.context["form"].non_field_errors()
+    # The page of a version that is over writes nothing.
+    stale = client.post(link, turns((1, ana)), follow=True)
+    assert LayerIsGone.detail in messages(stale)
+    assert schedule.layers.get(replaced_at=None) == last
+
+
+def rule(*conditions, **fields):
+    given = {"name": "Drop tests", "is_enabled": "on", "outcome": "drop"}
+    given |= {"conditions-TOTAL_FORMS": len(conditions), "conditions-INITIAL_FORMS": 0, **fields}
+    for row, condition in enumerate(conditions):
+        given |= {f"conditions-{row}-{name}": value for name, value in condition.items()}
+    return given
+
+
+def test_rule_is_added_to_an_integration_and_comes_last(administrator, client):
+    first = RuleFactory(name="first")
+    integration = first.integration
+    address = page("alerts_integration_add_rule", integration.pk)
+    assert address in client.get(page("alerts_integration_change", integration.pk)).content.decode()
+    assert client.get(address).status_code == 200
+    is_test = {"field": "labels.env", "test": "equals", "value": "test"}
+    more = client.post(address, rule(is_test, add="1"))
+    assert [row["field"].value() for row in more.context["conditions"]] == ["labels.env", None]
+    less = client.post(address, rule(is_test, is_test | {"field": "title"}, remove="0"))
+    assert [row["field"].value() for row in less.context["conditions"]] == ["title"]
+    faulty = client.post(address, rule({"field": "", "test": "equals", "value": "x"}))
+    assert (faulty.status_code, "This field is required" in faulty.content.decode()) == (422, True)
+    foreign = rule(is_test, outcome="take", service=ServiceFactory().pk)
+    assert client.post(address, foreign).status_code == 422
+    assert integration.rules.get() == first
+    assert client.post(address, rule(is_test)).status_code == 302
+    added = integration.rules.get(name="Drop tests")
+    assert (added.position, added.conditions) == (1, [is_test])
+    assert added.actions == [{"do": "drop"}]
+    assert AuditEntry.objects.filter(object_id=str(added.pk), actor_id=administrator.pk).count() == 1
+
+
 def test_preview_tells_whom_a_policy_would_page_and_writes_nothing(administrator, client):
     team = TeamFactory(time_zone="UTC")
     ana, bo = (MembershipFactory(team=team, user__name=name).user for name in ("ana", "bo"))
@@ -159,6 +260,15 @@ def test_who_may_only_look_does_nothing(client, db):
         page("notifications_contactmethod_changelist"),
         {"action": "send_test", "_selected_action": [method.pk]},
     )
+    client.post(page("notifications_texts_test"), {"method": method.pk})
+    assert client.get(page("notifications_texts")).context["may_try"] is False
+    layer = LayerFactory(participants=[UserFactory()])
+    people = page("teams_layer_people", layer.pk)
+    assert people not in client.get(page("teams_schedule_change", layer.schedule_id)).content.decode()
+    assert client.get(people).status_code == client.post(people, turns()).status_code == 403
+    adding = page("alerts_integration_add_rule", integration.pk)
+    assert adding not in client.get(page("alerts_integration_change", integration.pk)).content.decode()
+    assert client.get(adding).status_code == client.post(adding, rule()).status_code == 403
     assert client.get(page("escalations_escalationpolicy_preview", PolicyFactory().pk)).status_code == 200
     integration.refresh_from_db()
     dead.refresh_from_db()
@@ -172,10 +282,18 @@ def test_manager_acts_in_the_own_team_alone(client, db):
     integration, other = IntegrationFactory(), IntegrationFactory()
     manager = MembershipFactory(team=integration.service.team, role=Role.MANAGER).user
     client.force_login(manager)
-    for each in (integration, other):
+    layers = [LayerFactory(schedule__team=each.service.team) for each in (integration, other)]
+    for each, layer in zip((integration, other), layers, strict=True):
         client.post(page("alerts_integration_fire_test_alert", each.pk), {"severity": "low"})
         client.post(page("alerts_integration_rotate_key", each.pk), {"overlap": "0"})
         client.get(page("teams_schedule_on_call", ScheduleFactory(team=each.service.team).pk))
+        client.post(page("teams_layer_people", layer.pk), turns((1, manager)))
+        client.post(page("alerts_integration_add_rule", each.pk), rule())
+    assert [written.integration for written in IntegrationRule.objects.all()] == [integration]
+    taking_turns = User.objects.filter(participations__layer__replaced_at=None)
+    assert list(taking_turns.values_list("participations__layer__schedule__team", "pk")) == [
+        (integration.service.team_id, manager.pk)
+    ]
     assert [alert.integration for alert in Alert.objects.all()] == [integration]
     keys = {
         each: Integration.objects.get(pk=each.pk).key_hash == each.key_hash for each in (integration, other)

@@ -17,7 +17,6 @@ from notifications.enums import Channel, NotificationStatus
 from notifications.models import ProviderAccount
 from notifications.tests.factories import ContactMethodFactory, NotificationFactory
 from openalert.admin_menu import MENU
-from teams.models import User
 from teams.tests.factories import (
     MembershipFactory,
     ScheduleFactory,
@@ -43,13 +42,6 @@ PEOPLE = "People who cannot be paged"
 DEAD = "Dead letters"
 CHANNELS = "Channels that fail"
 SILENT = "Integrations that wait for their first alert"
-
-
-@pytest.fixture
-def administrator(client):
-    user = User.objects.create_superuser("root@example.org", "x", name="Root")
-    client.force_login(user)
-    return user
 
 
 @pytest.fixture

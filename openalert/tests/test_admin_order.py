@@ -1,7 +1,6 @@
 """Rows of the admin that have an order: what numbers mean, what is saved, and what goes on as it began."""
 
 import pytest
-from django.urls import reverse
 from django.utils import timezone
 
 from alerts.models import IntegrationRule
@@ -9,6 +8,7 @@ from alerts.tests.factories import IntegrationFactory, RuleFactory
 from escalations.models import EscalationStep, RoutingRule
 from escalations.tests.factories import PolicyFactory, RoutingRuleFactory, RunFactory
 from openalert.models import AuditEntry
+from openalert.tests.admin_pages import messages, page, rows
 from openalert.tests.browser import note_complaints, running_browser, sign_in, wait_until
 from openalert.tests.programs import needs
 from teams import oncall
@@ -27,30 +27,11 @@ PREFIX = "steps"
 
 
 @pytest.fixture
-def administrator(client, db):
-    user = User.objects.create_superuser("root@example.org", "x", name="Root")
-    client.force_login(user)
-    return user
-
-
-@pytest.fixture
 def policy(db):
     """Pages ana, then bo, cy and dan."""
     team = TeamFactory(name="Payments")
     people = [MembershipFactory(team=team, user__name=name).user for name in ("ana", "bo", "cy", "dan")]
     return PolicyFactory(team=team, name="Nights", levels=[[person] for person in people])
-
-
-def page(name, *args):
-    return reverse(f"admin:{name}", args=args)
-
-
-def rows(prefix, existing, new=(), **fields):
-    """The management form and the rows of an inline; each row is a dict of what differs from what is stored."""
-    form = {f"{prefix}-TOTAL_FORMS": len(existing) + len(new), f"{prefix}-INITIAL_FORMS": len(existing)}
-    for number, values in enumerate([*existing, *new]):
-        form |= {f"{prefix}-{number}-{name}": value for name, value in values.items()}
-    return form | fields
 
 
 def stored_steps(policy, **changes):
@@ -143,7 +124,7 @@ def test_nothing_is_saved_of_steps_that_are_wrong(administrator, client, policy)
 def test_new_policy_gets_its_steps_after_it_is_saved(administrator, client):
     values = {"team": TeamFactory().pk, "name": "Days", "repeat_count": 1}
     response = client.post(page("escalations_escalationpolicy_add"), values, follow=True)
-    assert "Add its steps" in " ".join(map(str, response.context["messages"]))
+    assert "Add its steps" in messages(response)
     assert f"{PREFIX}-TOTAL_FORMS" in response.content.decode()
 
 
@@ -323,3 +304,30 @@ def test_steps_are_dragged_and_numbered_in_a_browser(web, monkeypatch):
             tab.keyboard.press("Enter")
     assert paged(policy) == ["cy", "dan", "ana", "bo"]
     assert not complaints, "\n".join(complaints)
+
+
+SIDEWAYS = """[...document.querySelectorAll(".formset-wrapper, .formset-wrapper .simplebar-content-wrapper")]
+    .map((each) => each.scrollWidth - each.clientWidth)"""
+
+
+@pytest.mark.timeout(240)
+@needs("chromium")
+def test_rows_fit_a_phone_and_saving_comes_before_deleting(web, monkeypatch):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # as above
+    User.objects.create_superuser("root@example.org", "a lamp in the harbour", name="Root")
+    policy = PolicyFactory(levels=[[UserFactory(name="Bo Lindqvist-Hammarskjöld")]])
+    service = ServiceFactory(team=policy.team, name="Checkout and card payments")
+    RoutingRuleFactory(team=policy.team, policy=policy, service=service, severities=["high", "medium"])
+    RoutingRuleFactory(team=policy.team, policy=policy)
+    with running_browser() as browser:
+        tab = browser.new_page(viewport={"width": 360, "height": 780})
+        sign_in(tab, web.url, "root@example.org", "a lamp in the harbour")
+        for address in (
+            page("teams_team_change", policy.team.pk),
+            page("escalations_escalationpolicy_change", policy.pk),
+        ):
+            tab.goto(f"{web.url}{address}")
+            wait_until(tab, "document.querySelectorAll('.select2-selection').length > 0")
+            assert set(tab.evaluate(SIDEWAYS)) == {0}
+        save, delete = tab.locator("#submit-row [name=_save]"), tab.locator("#submit-row a[href$='/delete/']")
+        assert save.bounding_box()["y"] < delete.bounding_box()["y"]

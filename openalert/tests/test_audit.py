@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 
 from alerts import integrations
 from alerts.enums import Source
@@ -20,10 +21,12 @@ from notifications.enums import Channel
 from notifications.tests.factories import ContactMethodFactory, WebhookFactory
 from openalert import acting, audit
 from openalert.audit import retention, tracking
+from openalert.celery import app
 from openalert.models import AuditEntry
+from openalert.scheduler import ElectedScheduler
 from openalert.tasks import note_beat
 from teams.enums import Role
-from teams.models import Membership
+from teams.models import Membership, User
 from teams.tests.factories import ServiceFactory, TeamFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -162,6 +165,33 @@ def test_set_based_writes_are_told_row_by_row():
     forget()
     assert audit.update(Integration.objects.all(), is_enabled=False) == 2
     assert [row.changes for row in AuditEntry.objects.all()] == [{"is_enabled": [True, False]}] * 2
+
+
+@pytest.mark.django_db(transaction=True)  # beat closes connections that are in one
+def test_periodic_tasks_of_the_product_are_told_once_somebody_changes_them(ana, client):
+    ElectedScheduler(app=app)  # as beat starts
+    assert PeriodicTask.objects.count() > 20
+    assert told() == []
+    User.objects.filter(pk=ana.pk).update(is_superuser=True)
+    client.force_login(ana)
+    forget()
+    tasks = PeriodicTask.objects.filter(interval__isnull=False).order_by("name")
+    first, second = tasks[0], tasks.exclude(interval=tasks[0].interval)[0]
+    chosen = {"action": "disable_tasks", "_selected_action": [first.pk]}
+    assert client.post("/admin/django_celery_beat/periodictask/", chosen).status_code == 302
+    address = f"/admin/django_celery_beat/intervalschedule/{second.interval_id}/change/"
+    given = {"every": 4321, "period": "seconds", "periodictask_set-TOTAL_FORMS": 0}
+    given["periodictask_set-INITIAL_FORMS"] = 0
+    assert client.post(address, given).status_code == 302
+    assert [(who, what) for who, what, _ in told()] == [("Ana Ruiz", "changed")] * 2
+    # Another start puts back what the product brings: the interval made for it is not told, the tasks changed are.
+    moved = {
+        str(pk) for pk in PeriodicTask.objects.filter(interval=second.interval).values_list("pk", flat=True)
+    }
+    forget()
+    ElectedScheduler(app=app)
+    changed = AuditEntry.objects.values_list("actor_kind", "action", "object_type", "object_id")
+    assert set(changed) == {("system", "changed", "django_celery_beat.periodictask", pk) for pk in moved}
 
 
 def test_alerts_and_state_tell_nothing(ana):
