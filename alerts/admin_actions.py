@@ -1,7 +1,6 @@
 """What administrators do to an integration besides editing it: give it another key, try it, add a rule."""
 
 from datetime import timedelta
-from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import messages
@@ -18,6 +17,7 @@ from incidents.enums import Severity
 from openalert.admin_ask import ask, page_about
 from openalert.admin_tools import dress
 from openalert.exceptions import OpenAlertError
+from openalert.zones import time_zones
 
 from . import integrations, rules, trial_alert
 from .models import Integration
@@ -127,7 +127,7 @@ class IntegrationActions(ModelAdmin):
             form=rule.form,
             conditions=rule.conditions,
             fields=suggested_fields(recent_alerts(integration)),
-            time_zones=sorted(available_timezones()),
+            time_zones=time_zones(),
             most_conditions=rules.MOST_CONDITIONS,
         )
         response.status_code = 422 if rule.is_faulty else 200
