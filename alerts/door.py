@@ -24,7 +24,6 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.utils import timezone
 
 from openalert import correlation_id, figures
 from openalert.exceptions import OpenAlertError
@@ -208,7 +207,7 @@ class Door:
                 return False
             if not self._throttle.allows(integration.id_text, len(events)):
                 return False
-            triaged = Triaged(integration, events, timezone.now())
+            triaged = Triaged(integration, events)
             if not triaged.arrivals:
                 return False
             tell = partial(answer, Begun(format, request, read, triaged))
@@ -251,7 +250,7 @@ class Door:
                 return format.answer(request, Taken([], faults))
             if not self._throttle.allows(integration.id_text, len(events)):
                 raise Throttled(format.throttled)
-            triaged = Triaged(integration, events, timezone.now())
+            triaged = Triaged(integration, events)
             try:
                 stored = await self._store(integration, triaged.arrivals)
             except IntegrationChanged:

@@ -48,7 +48,7 @@ def take(integration: Integration, events: Iterable[AlertEvent]) -> list[Result]
 
     The integration's service and team should be loaded. Raises as `ingest` does.
     """
-    triaged = Triaged(integration, list(events), timezone.now())
+    triaged = Triaged(integration, list(events))
     return list(triaged.outcomes(ingest(triaged.arrivals)))
 
 

@@ -1,11 +1,11 @@
 """What an integration's rules make of what it sends: arrivals for intake, and what is dropped before it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
+from django.utils import timezone
 
 from teams.models import Service
 
@@ -28,13 +28,14 @@ class Rules(msgspec.Struct, frozen=True):
 class Triaged:
     """Events after the rules: the arrivals of those that were not dropped, in order."""
 
-    def __init__(self, integration: Integration, events: Collection[AlertEvent], at: datetime) -> None:
+    def __init__(self, integration: Integration, events: Collection[AlertEvent]) -> None:
         rules = rules_of(integration)
         self.arrivals: list[Arrival] = []
         self._dropped: dict[int, Result] = {}
         if not rules.ruleset:
             self.arrivals = [Arrival(integration, event) for event in events]
             return
+        at = timezone.now()
         for place, event in enumerate(events):
             verdict = rules.ruleset.apply(event, at=at)
             if verdict.dropped:

@@ -100,14 +100,16 @@ def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFau
 def _quickly(item: Item) -> AlertEvent | None:
     """The event of an item that needs no second look."""
     title, dedup_key, metadata = item.title or "", item.external_id.strip(), item.metadata
-    title = title.strip()
-    if item.status == EventStatus.FIRING:
+    title, status = title.strip(), item.status
+    if status == EventStatus.FIRING:
+        if not title:
+            return None
         dedup_key = dedup_key or str(uuid7())
-    if not dedup_key or (not title and item.status == EventStatus.FIRING):
+    elif not dedup_key:
         return None
     return AlertEvent(
         dedup_key=dedup_key,
-        status=item.status,
+        status=status,
         title=title,
         severity=item.severity,
         source=item.source.strip(),
@@ -182,6 +184,9 @@ def _labels(tags: Any) -> dict[str, str]:
     labels = {}
     for tag in tags:
         if isinstance(tag, str):
-            key, colon, value = tag.partition(":")
-            labels[key] = value if colon else "true"
+            if ":" in tag:
+                key, _, value = tag.partition(":")
+                labels[key] = value
+            else:
+                labels[tag] = "true"
     return labels
