@@ -211,6 +211,7 @@ class NotificationAdmin(RecordAdmin):
     list_filter = ("status", "hold", "channel", "purpose", "created_at")
     list_select_related = ("user", "incident")
     search_fields = ("user__name", "user__email", "address", "=incident__number", "incident__title")
+    ordering = ("-pk",)  # in the order of time, as created_at, which has no index
     inlines = (AttemptInline,)
     actions = ("replay",)
 

@@ -241,6 +241,20 @@ def test_more_than_can_be_shown_is_said(pages, three, monkeypatch):
     assert "found more than 2" in pages.text("manager", f"{reverse('incidents')}?q=Incident")
 
 
+def test_newest_are_found_from_all_sides_however_often_one_of_them_says_it(cast, monkeypatch):
+    monkeypatch.setattr(search, "MOST_FOUND", 3)
+    titled, *noted = (
+        IncidentFactory(service=cast.service, title=title)
+        for title in ("Disk swap", "Node is down", "Bank is away", "Queue grows")
+    )
+    for incident in (*noted, *noted):
+        TimelineEntryFactory(incident=incident, kind=Kind.NOTE, data={"text": "See the disk swap"})
+    assert search.found_ids("disk swap") == [incident.pk for incident in reversed(noted)]
+    latest = IncidentFactory(service=cast.service, title="Another disk swap")
+    assert search.found_ids("disk swap") == [latest.pk, noted[2].pk, noted[1].pk]
+    assert titled.pk not in search.found_ids("disk swap")
+
+
 def test_words_are_looked_up_in_their_indexes(cast):
     """The planner takes them once it may not read whole tables, which are small here, or whole indexes of their keys."""
     with connection.cursor() as cursor:

@@ -199,6 +199,7 @@ def test_test_page_takes_the_way_of_any_alert_and_a_second_click_changes_nothing
     assert sorted(Incident.objects.values_list("status", flat=True)) == [Status.OPEN, Status.RESOLVED]
 
 
+@pytest.mark.django_db
 def test_last_test_page_is_told_until_much_else_came_in(client, admin, monkeypatch):
     team_of(client)
     post(client, "service", name="Checkout")
