@@ -30,9 +30,8 @@ from .results import Result
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 3
-# Another is begun when as many alerts wait as are under way, within these bounds: small ones had better grow, as each
-# costs the database as much as twenty alerts do, and nobody should wait for a large one.
-LEAST_WORTH, MOST_WORTH = 24, 250
+# Another is begun when it has so many alerts: small ones had better grow.
+WORTH_BEGINNING = 24
 MAX_BATCH = 1_000
 # How often in a row others may go before the request that has waited longest.
 MOST_OVERTAKING = 4
@@ -70,7 +69,6 @@ class Committer:
         self._free = list(self._ways)
         self._batches: set[asyncio.Task[None]] = set()
         self._under_way: Keys = set()
-        self._alerts_under_way = 0
         self._overtaken = 0  # how often the first that waits was
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
@@ -108,7 +106,7 @@ class Committer:
             way.close()
 
     def _start(self) -> None:
-        while self._free and self._is_worth_beginning():
+        while self._free and (self._alerts >= WORTH_BEGINNING or len(self._free) == AT_ONCE):
             batch = self._next_batch()
             if not batch:
                 return
@@ -117,11 +115,6 @@ class Committer:
                 [arrival for request in batch for arrival in request.arrivals],
                 partial(self._taken, batch, way),
             )
-
-    def _is_worth_beginning(self) -> bool:
-        if len(self._free) == AT_ONCE:
-            return True
-        return self._alerts >= min(max(LEAST_WORTH, self._alerts_under_way), MOST_WORTH)
 
     def _taken(self, batch: list[Waiting], way: Express, taken: list[Result] | Exception | None) -> None:
         if taken is None:
@@ -154,7 +147,6 @@ class Committer:
         elif batch:
             self._overtaken += 1
         self._alerts -= size
-        self._alerts_under_way += size
         self._under_way.update(*(request.keys for request in batch))
         return batch
 
@@ -174,7 +166,6 @@ class Committer:
 
     def _end(self, batch: list[Waiting], way: Express, outcomes: Sequence[Stored | Exception]) -> None:
         self._free.append(way)
-        self._alerts_under_way -= sum(len(request.arrivals) for request in batch)
         self._under_way.difference_update(*(request.keys for request in batch))
         self._start()  # so that the database works while these are told
         for request, outcome in zip(batch, outcomes, strict=True):
