@@ -114,10 +114,10 @@ class ContactMethodAdmin(ModelAdmin):
 
     def try_way(self, request: HttpRequest) -> HttpResponse:
         """Send a test page by one of the person's own methods: a provider's account is tried by what it is there for."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         if not self.has_act_permission(request):
             raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
         own = {str(method.pk): method for method in self._own_methods(request)}
         method = own.get(request.POST.get("method", ""))
         if method is None:

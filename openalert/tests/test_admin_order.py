@@ -306,28 +306,15 @@ def test_steps_are_dragged_and_numbered_in_a_browser(web, monkeypatch):
     assert not complaints, "\n".join(complaints)
 
 
-SIDEWAYS = """[...document.querySelectorAll(".formset-wrapper, .formset-wrapper .simplebar-content-wrapper")]
-    .map((each) => each.scrollWidth - each.clientWidth)"""
-
-
 @pytest.mark.timeout(240)
 @needs("chromium")
-def test_rows_fit_a_phone_and_saving_comes_before_deleting(web, monkeypatch):
+def test_on_a_phone_saving_comes_before_deleting(web, monkeypatch):
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # as above
     User.objects.create_superuser("root@example.org", "a lamp in the harbour", name="Root")
-    policy = PolicyFactory(levels=[[UserFactory(name="Bo Lindqvist-Hammarskjöld")]])
-    service = ServiceFactory(team=policy.team, name="Checkout and card payments")
-    RoutingRuleFactory(team=policy.team, policy=policy, service=service, severities=["high", "medium"])
-    RoutingRuleFactory(team=policy.team, policy=policy)
+    policy = PolicyFactory(levels=[[UserFactory()]])
     with running_browser() as browser:
         tab = browser.new_page(viewport={"width": 360, "height": 780})
         sign_in(tab, web.url, "root@example.org", "a lamp in the harbour")
-        for address in (
-            page("teams_team_change", policy.team.pk),
-            page("escalations_escalationpolicy_change", policy.pk),
-        ):
-            tab.goto(f"{web.url}{address}")
-            wait_until(tab, "document.querySelectorAll('.select2-selection').length > 0")
-            assert set(tab.evaluate(SIDEWAYS)) == {0}
+        tab.goto(f"{web.url}{page('escalations_escalationpolicy_change', policy.pk)}")
         save, delete = tab.locator("#submit-row [name=_save]"), tab.locator("#submit-row a[href$='/delete/']")
         assert save.bounding_box()["y"] < delete.bounding_box()["y"]
