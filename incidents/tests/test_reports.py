@@ -7,13 +7,15 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from incidents import lifecycle
 from incidents.enums import Severity, Status
 from incidents.reports import figures, on_call_hours, parts
-from incidents.reports.blocks import Chart, Column, Figure, Seconds, Series, Table, tables_of
+from incidents.reports.blocks import Chart, Column, Figure, Figures, Seconds, Series, Table, tables_of
 from incidents.reports.charts import HEIGHT, draw, nice_levels
 from incidents.reports.export import as_csv
 from incidents.reports.nights import is_night, night_between
@@ -397,6 +399,16 @@ def test_levels_are_round(top, levels):
 def test_a_figure_beside_the_one_before():
     assert (Figure("x", 12, 10).change, Figure("x", 12, 10).tone) == ("+20 %", "danger")
     assert (Figure("x", 8, 10).change, Figure("x", 8, 10).tone) == ("−20 %", "success")
-    assert Figure("x", 3, 0).change == "from 0"
+    assert (Figure("x", 3, 0).change, Figure("x", 3, 0).tone) == ("up from 0", "danger")
     assert Figure("x", 3, None).change == ""
     assert (Figure("x", 0.5, 0.25, is_share=True, less_is_better=False).change) == "+25 points"
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "words"),
+    [(0, 0, "as before"), (3, 3, "as before"), (3, 0, "up from 0"), (3, None, ""), (12, 10, "+20 % before: 10")],
+)
+def test_a_figure_says_once_what_it_was_before(value, before, words):
+    block = Figures([Figure("Incidents", value, before)])
+    shown = strip_tags(render_to_string("incidents/reports/_figures.html", {"block": block})).split()
+    assert shown == ["Incidents", str(value), *words.split()]
