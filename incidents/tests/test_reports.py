@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -245,6 +246,28 @@ def test_figures_are_of_the_persons_own_teams(pages, cast):
     # Asking for another's service by its id shows no more.
     service = Service.objects.get(name="Checkout")
     assert "Checkout" not in pages.text("outsider", f"{path}?service={service.pk}")
+
+
+def test_a_report_is_filtered_without_scripts(pages, cast):
+    checkout, search = ServiceFactory(team=cast.team, name="Checkout"), ServiceFactory(team=cast.team)
+    for service in (checkout, search):
+        happened(service, ago=timedelta(hours=1))
+    client, path = pages.client("manager"), reverse("report", args=["incidents"])
+    page = client.get(path, {"period": "30", "severity": "high"})
+    [form] = re.findall(r"<form[^>]* method=\"get\".*?</form>", page.text, re.DOTALL)
+    assert 'type="submit"' in form and "hx-" not in form
+    # As a browser sends it once a service is chosen: to where it says, with what it has filled in.
+    [action] = re.findall(r'<form[^>]* action="([^"]*)"', form)
+    sent = {"period": re.findall(r'<option value="(\w+)" selected>', form)}
+    sent["severity"] = re.findall(r'value="(\w+)" checked', form)
+    assert (action, sent) == (path, {"period": ["30"], "severity": ["high"]})
+    assert f'<option value="{checkout.pk}">' in form
+    narrowed = client.get(action, {**sent, "service": checkout.pk})
+    scope = narrowed.context["scope"]
+    assert (list(scope.services), scope.severities) == ([checkout.pk], [Severity.HIGH])
+    assert f'<option value="{checkout.pk}" selected>' in narrowed.text
+    # What htmx fetches for the page of all reports has none.
+    assert "<form" not in client.get(path, headers={"HX-Request": "true"}).text
 
 
 def test_every_registered_section_is_on_the_page(pages):
