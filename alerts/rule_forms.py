@@ -57,7 +57,7 @@ class ConditionForm(forms.Form):
         label="Field",
         widget=expression_input(list="rule-fields", placeholder="labels.env", autocomplete="off"),
     )
-    test = forms.ChoiceField(choices=TESTS, label="Test")
+    test = forms.ChoiceField(choices=TESTS, initial=TESTS[0][0], label="Test")
     value = forms.CharField(required=False, max_length=rules.MAX_VALUE, label="Value")
     values = LinesField(
         most=rules.MOST_VALUES,
@@ -251,6 +251,13 @@ class RuleForm(forms.Form):
 def typed(form: forms.Form) -> dict[str, Any]:
     """What was sent for a bound form's fields, be it right or wrong: initial values for another form."""
     return {name: form[name].data for name in form.fields}
+
+
+def is_begun(form: RuleForm, conditions: BaseConditionFormSet) -> bool:
+    """Whether bound forms say more than a name: else they are as a new rule's open."""
+    if set(form.changed_data) - {"name", "is_enabled"}:
+        return True
+    return len(conditions.forms) != 1 or conditions.has_changed()
 
 
 def filled_in(rule: IntegrationRule) -> tuple[dict[str, Any], list[dict[str, Any]]]:

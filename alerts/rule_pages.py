@@ -29,6 +29,7 @@ from .rule_forms import (
     RuleForm,
     condition_forms,
     filled_in,
+    is_begun,
     is_shown_whole,
     typed,
 )
@@ -86,6 +87,8 @@ def try_rule(request: HttpRequest, pk: UUID, rule_id: UUID | None = None) -> Htt
     rule = _rule(integration, rule_id) if rule_id else None
     form, conditions = _bound(request, integration)
     form.fields["name"].required = False  # it can wait
+    if not is_begun(form, conditions):
+        return render(request, "alerts/_rule_tried.html", {"is_new": True})
     # Both, so that all faults are told.
     if not (form.is_valid() & conditions.is_valid()):
         context = {"integration": integration, "faults": _faults(form, conditions)}
