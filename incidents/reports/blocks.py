@@ -10,6 +10,7 @@ from .scope import Scope
 
 AS_BEFORE, FROM_NOTHING = "as before", "up from 0"
 
+
 @dataclass(frozen=True)
 class Seconds:
     """A span; None when there is nothing to take a mean of. In CSV it stands in whole seconds."""

@@ -429,7 +429,13 @@ def test_a_figure_beside_the_one_before():
 
 @pytest.mark.parametrize(
     ("value", "before", "words"),
-    [(0, 0, "as before"), (3, 3, "as before"), (3, 0, "up from 0"), (3, None, ""), (12, 10, "+20 % before: 10")],
+    [
+        (0, 0, "as before"),
+        (3, 3, "as before"),
+        (3, 0, "up from 0"),
+        (3, None, ""),
+        (12, 10, "+20 % before: 10"),
+    ],
 )
 def test_a_figure_says_once_what_it_was_before(value, before, words):
     block = Figures([Figure("Incidents", value, before)])
