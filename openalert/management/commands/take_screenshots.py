@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page
 
 from alerts.enums import Source
 from alerts.models import Heartbeat, Integration, IntegrationRule
+from escalations import policies
 from escalations.models import EscalationPolicy, RoutingRule
 from incidents import action_items, lifecycle, postmortems, roles, status_updates, task_list
 from incidents.enums import Status, UpdateState
@@ -29,7 +30,7 @@ from incidents.timeline import Actor
 from notifications import answer_links, webhooks
 from notifications.enums import Action, Channel, WebhookEvent
 from notifications.models import MailboxMessage, Notification, Webhook
-from openalert import demo
+from openalert import acting, demo
 from openalert.tests.browser import running_browser, sign_in, wait_until
 from teams import api_tokens, first_admin
 from teams.models import ApiToken, Schedule, Service, Team, User
@@ -60,7 +61,7 @@ class Demo:
 
     @property
     def policy(self) -> EscalationPolicy:
-        return EscalationPolicy.objects.filter(team=self.service.team).latest("created_at")
+        return _policy_of(self.service.team)
 
     @property
     def routing_rule(self) -> RoutingRule:
@@ -159,6 +160,7 @@ PAGES: dict[str, tuple[str, Address]] = {
     "admin-integration": (CARLA, lambda demo: _in_admin(demo.integration)),
     "admin-people-import": (CARLA, lambda demo: "/admin/people/import/"),
 }
+FIRST_EMAIL, FIRST_PASSWORD = "ana@example.org", "a fairly long one"
 # In an empty installation: a picture's name and page, and what is filled in there before its main button is pressed.
 FIRST_STEPS: dict[str, tuple[str, dict[str, str] | None]] = {
     "set-up": (
@@ -166,25 +168,30 @@ FIRST_STEPS: dict[str, tuple[str, dict[str, str] | None]] = {
         {
             "code": "",
             "name": demo.ANA.name,
-            "email": demo.ANA.email,
-            "password": demo.PASSWORD,
-            "repeated": demo.PASSWORD,
+            "email": FIRST_EMAIL,
+            "password": FIRST_PASSWORD,
+            "repeated": FIRST_PASSWORD,
         },
     ),
     "set-up-incidents": ("/incidents/", None),
     "set-up-team": ("/first-steps/team/", {"name": "Payments"}),
     "set-up-people": (
         "/first-steps/people/",
-        {"name": demo.BO.name, "email": demo.BO.email, "password": demo.PASSWORD},
+        {"name": demo.BO.name, "email": "bo@example.org", "password": FIRST_PASSWORD},
     ),
     "set-up-schedule": ("/first-steps/schedule/", {}),
     "set-up-policy": ("/first-steps/policy/", {}),
     "set-up-service": ("/first-steps/service/", {"name": "Checkout"}),
-    "set-up-integration": ("/first-steps/integration/", {"name": "Prometheus"}),
+    "set-up-integration": ("/first-steps/integration/", {"name": "Probes"}),
     "set-up-waiting": ("/first-steps/integration/", None),
     "set-up-test": ("/first-steps/test/", None),
 }
 PEOPLE = {ANA: demo.ANA, CARLA: demo.CARLA}
+
+
+def _policy_of(team: Team) -> EscalationPolicy:
+    """The one with most steps: the demo's first."""
+    return EscalationPolicy.objects.filter(team=team).earliest("created_at")
 
 
 def _resolved(demo: Demo) -> Incident:
@@ -287,12 +294,12 @@ class Command(BaseCommand):
                 first.goto(f"{settings.SITE_URL}{path}")
                 for field, value in given.items():
                     first.fill(f"[name={field}]", value or code)
-                first.click(".btn-primary[type=submit]")
+                with first.expect_response(lambda response: response.request.method == "POST"):
+                    first.click(".btn-primary[type=submit]")
                 wait_until(first, SETTLED)
-                first.wait_for_timeout(500)
                 if name == "set-up":
                     for page in others:
-                        sign_in(page, settings.SITE_URL, demo.ANA.email, demo.PASSWORD)
+                        sign_in(page, settings.SITE_URL, FIRST_EMAIL, FIRST_PASSWORD)
 
     def wants(self, name: str) -> bool:
         return not self.only or name in self.only
@@ -323,7 +330,17 @@ class Command(BaseCommand):
         deadline = time.monotonic() + MAIL_WITHIN_SECONDS
         while not MailboxMessage.objects.exists() and time.monotonic() < deadline:
             time.sleep(0.5)
-        return Demo(incident, work_on(incident), look_back_at(incident), integration)
+        tell_more_of(_policy_of(incident.service.team))
+        with acting.acting_as(acting.Source.of_user(User.objects.get(email=demo.ANA.email), via="web")):
+            return Demo(incident, work_on(incident), look_back_at(incident), integration)
+
+
+def tell_more_of(policy: EscalationPolicy) -> None:
+    """Changes it as its manager does, so that it has a history."""
+    carla = User.objects.get(email=demo.CARLA.email)
+    with acting.acting_as(acting.Source.of_user(carla, via="admin")):
+        policy.description = "First line, then second line, then whoever is there."
+        policies.save_policy(policy)
 
 
 def work_on(incident: Incident) -> Incident:
