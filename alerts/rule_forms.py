@@ -59,7 +59,7 @@ class ConditionForm(forms.Form):
         label="Field",
         widget=expression_input(list="rule-fields", placeholder="labels.env", autocomplete="off"),
     )
-    test = forms.ChoiceField(choices=TESTS, label="Test")
+    test = forms.ChoiceField(choices=TESTS, initial=TESTS[0][0], label="Test")
     value = forms.CharField(required=False, max_length=rules.MAX_VALUE, label="Value")
     values = LinesField(
         most=rules.MOST_VALUES,
@@ -288,6 +288,13 @@ class RuleForms:
     @property
     def is_faulty(self) -> bool:
         return self.form.is_bound and not self.is_valid()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether what was filled in says more than a name: else it is as a new rule opens."""
+        if set(self.form.changed_data) - {"name", "is_enabled"}:
+            return True
+        return len(self.conditions.forms) != 1 or self.conditions.has_changed()
 
     def save(self, integration: Integration, rule: IntegrationRule | None) -> IntegrationRule | None:
         """Of valid forms; a new rule comes last. None, and the fault in the form, when the rulebook refuses it."""

@@ -80,6 +80,8 @@ def try_rule(request: HttpRequest, pk: UUID, rule_id: UUID | None = None) -> Htt
     forms = RuleForms.sent(integration, request.POST)
     form, conditions = forms.form, forms.conditions
     form.fields["name"].required = False  # it can wait
+    if not forms.is_begun:
+        return render(request, "alerts/_rule_tried.html", {"is_new": True})
     if not forms.is_valid():
         context = {"integration": integration, "faults": _faults(form, conditions)}
         return render(request, "alerts/_rule_tried.html", context)

@@ -55,7 +55,7 @@ class Migration(migrations.Migration):
                     "alert_message",
                     models.CharField(
                         blank=True,
-                        help_text="The alert's title; empty: “<name> is expired”.",
+                        help_text="The alert's title; empty: the name, and “is expired”.",
                         max_length=1024,
                     ),
                 ),

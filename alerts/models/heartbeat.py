@@ -82,7 +82,7 @@ class Heartbeat(BaseModel):
     ping_key = models.CharField(max_length=32, unique=True, default=new_ping_key, editable=False)
     is_enabled = models.BooleanField(default=True, help_text="Off: nobody minds when no ping comes.")
     alert_message = models.CharField(
-        max_length=1024, blank=True, help_text="The alert's title; empty: “<name> is expired”."
+        max_length=1024, blank=True, help_text="The alert's title; empty: the name, and “is expired”."
     )
     alert_tags = ArrayField(models.CharField(max_length=255), default=list, blank=True)
     severity = models.CharField(max_length=16, choices=Severity, default=Severity.MEDIUM)

@@ -429,6 +429,24 @@ def test_a_rule_is_tried_in_its_place_while_it_is_written(pages, integration):
     assert (names(integration), HeldAlert.objects.count()) == (["First"], 0)
 
 
+def test_a_new_rule_has_no_faults_before_something_is_written(pages, integration):
+    manager = pages.client("manager")
+    opened = manager.get(page(integration, "rule-new"))
+    row = {"field": "", "test": "equals", "value": ""}
+
+    def tried(*rows, **changes):
+        given = form(*rows, **{"name": "", "outcome": "take", **changes})
+        return manager.post(page(integration, "rule-new-try"), given, headers=HTMX).text
+
+    assert "required" not in opened.text and "errorlist" not in opened.text
+    for shown in (tried(row), tried(row, name="Low at night")):
+        assert "It is tried as soon as it says when, and what then." in shown and "Still to do" not in shown
+    fault = "Condition 1, field: This field is required."
+    for shown in (tried(row, severity="low"), tried(row, row), tried({**row, "value": "prod"})):
+        assert fault in shown
+    assert "Say what is to be done with it." in tried({**row, "field": "title"})
+
+
 def test_a_rule_to_a_service_is_tried_in_its_words(pages, integration):
     search = ServiceFactory(team=integration.service.team, name="Search")
     alert(integration, "Slow")

@@ -8,6 +8,8 @@ from openalert.words import delay_in_words, span_in_words
 
 from .scope import Scope
 
+AS_BEFORE, FROM_NOTHING = "as before", "up from 0"
+
 
 @dataclass(frozen=True)
 class Seconds:
@@ -98,7 +100,8 @@ class Figure:
 
     @property
     def before_text(self) -> str:
-        return self._text(self.before)
+        """Empty where `change` says it already."""
+        return "" if self.change in ("", AS_BEFORE, FROM_NOTHING) else self._text(self.before)
 
     def _text(self, value: float | None) -> str:
         if value is None:
@@ -109,23 +112,23 @@ class Figure:
 
     @property
     def change(self) -> str:
-        """“+12 %”, “−5 points”, “as before”; empty when there is nothing to compare with."""
+        """“+12 %”, “−5 points”, “as before”, “up from 0”; empty when there is nothing to compare with."""
         if self.value is None or self.before is None:
             return ""
         if self.is_share:
             points = round((self.value - self.before) * 100)
-            return f"{points:+d} points".replace("-", "−") if points else "as before"
+            return f"{points:+d} points".replace("-", "−") if points else AS_BEFORE
         if not self.before:
-            return "as before" if not self.value else "from 0"
+            return FROM_NOTHING if self.value else AS_BEFORE
         change = round((self.value / self.before - 1) * 100)
-        return f"{change:+,d} %".replace("-", "−") if change else "as before"
+        return f"{change:+,d} %".replace("-", "−") if change else AS_BEFORE
 
     @property
     def tone(self) -> str:
         """success, danger or neutral."""
         if self.value is None or self.before is None or self.less_is_better is None:
             return "neutral"
-        if self.change in ("", "as before"):
+        if self.change in ("", AS_BEFORE):
             return "neutral"
         return "success" if (self.value < self.before) == self.less_is_better else "danger"
 

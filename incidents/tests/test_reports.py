@@ -2,18 +2,21 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from incidents import lifecycle
 from incidents.enums import Severity, Status
 from incidents.reports import figures, on_call_hours, parts
-from incidents.reports.blocks import Chart, Column, Figure, Seconds, Series, Table, tables_of
+from incidents.reports.blocks import Chart, Column, Figure, Figures, Seconds, Series, Table, tables_of
 from incidents.reports.charts import HEIGHT, draw, nice_levels
 from incidents.reports.export import as_csv
 from incidents.reports.nights import is_night, night_between
@@ -245,6 +248,28 @@ def test_figures_are_of_the_persons_own_teams(pages, cast):
     assert "Checkout" not in pages.text("outsider", f"{path}?service={service.pk}")
 
 
+def test_a_report_is_filtered_without_scripts(pages, cast):
+    checkout, search = ServiceFactory(team=cast.team, name="Checkout"), ServiceFactory(team=cast.team)
+    for service in (checkout, search):
+        happened(service, ago=timedelta(hours=1))
+    client, path = pages.client("manager"), reverse("report", args=["incidents"])
+    page = client.get(path, {"period": "30", "severity": "high"})
+    [form] = re.findall(r"<form[^>]* method=\"get\".*?</form>", page.text, re.DOTALL)
+    assert 'type="submit"' in form and "hx-" not in form
+    # As a browser sends it once a service is chosen: to where it says, with what it has filled in.
+    [action] = re.findall(r'<form[^>]* action="([^"]*)"', form)
+    sent = {"period": re.findall(r'<option value="(\w+)" selected>', form)}
+    sent["severity"] = re.findall(r'value="(\w+)" checked', form)
+    assert (action, sent) == (path, {"period": ["30"], "severity": ["high"]})
+    assert f'<option value="{checkout.pk}">' in form
+    narrowed = client.get(action, {**sent, "service": checkout.pk})
+    scope = narrowed.context["scope"]
+    assert (list(scope.services), scope.severities) == ([checkout.pk], [Severity.HIGH])
+    assert f'<option value="{checkout.pk}" selected>' in narrowed.text
+    # What htmx fetches for the page of all reports has none.
+    assert "<form" not in client.get(path, headers={"HX-Request": "true"}).text
+
+
 def test_every_registered_section_is_on_the_page(pages):
     text = pages.text("manager", reverse("reports"))
     assert [s.slug for s in parts.sections()] == [
@@ -397,6 +422,22 @@ def test_levels_are_round(top, levels):
 def test_a_figure_beside_the_one_before():
     assert (Figure("x", 12, 10).change, Figure("x", 12, 10).tone) == ("+20 %", "danger")
     assert (Figure("x", 8, 10).change, Figure("x", 8, 10).tone) == ("−20 %", "success")
-    assert Figure("x", 3, 0).change == "from 0"
+    assert (Figure("x", 3, 0).change, Figure("x", 3, 0).tone) == ("up from 0", "danger")
     assert Figure("x", 3, None).change == ""
     assert (Figure("x", 0.5, 0.25, is_share=True, less_is_better=False).change) == "+25 points"
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "words"),
+    [
+        (0, 0, "as before"),
+        (3, 3, "as before"),
+        (3, 0, "up from 0"),
+        (3, None, ""),
+        (12, 10, "+20 % before: 10"),
+    ],
+)
+def test_a_figure_says_once_what_it_was_before(value, before, words):
+    block = Figures([Figure("Incidents", value, before)])
+    shown = strip_tags(render_to_string("incidents/reports/_figures.html", {"block": block})).split()
+    assert shown == ["Incidents", str(value), *words.split()]

@@ -18,6 +18,12 @@ WIDER_THAN_PHONE = """() => {
     const wide = [...document.querySelectorAll(":is(main, #main) *")].filter((each) => each.getBoundingClientRect().right > width);
     return wide.slice(-3).map((each) => `scrolls sideways: ${each.tagName} ${each.className}`);
 }"""
+# On a phone: a button that lies over the code it copies, a table that scrolls up and down within the page.
+IN_THE_WAY = """() => [
+    ...[...document.querySelectorAll(".code:has(> .btn)")].filter((each) => each.checkVisibility()
+        && each.querySelector(".btn").getBoundingClientRect().left < each.querySelector("pre").getBoundingClientRect().right),
+    ...[...document.querySelectorAll(".table-wrap")].filter((each) => each.scrollHeight > each.clientHeight + 1),
+].map((each) => `is in the way: ${each.className} ${each.textContent.trim().slice(0, 40)}`)"""
 # What is pressed with a thumb at 3 a.m.
 MAIN_ACTIONS = ".btn-primary, .btn-danger, .action-bar .btn, .nav a, .form-actions .btn"
 SMALL_ACTIONS = """(selector) => [...document.querySelectorAll(selector)].flatMap((each) => {
@@ -86,7 +92,8 @@ def look(page, url, path, script):
     height = page.evaluate("document.documentElement.scrollHeight")
     page.set_viewport_size({**PHONE, "height": max(height, PHONE["height"])})
     found = axe.violations(page, script)
-    found += page.evaluate(WIDER_THAN_PHONE) + page.evaluate(SMALL_ACTIONS, MAIN_ACTIONS)
+    found += page.evaluate(WIDER_THAN_PHONE) + page.evaluate(IN_THE_WAY)
+    found += page.evaluate(SMALL_ACTIONS, MAIN_ACTIONS)
     page.set_viewport_size(WIDE)
     paint(page, "dark")
     found += axe.violations(page, script, DIFFERS_BY_WIDTH)

@@ -1,7 +1,7 @@
 """`manage.py take_screenshots`: every page of a running demo, wide and phone, light and dark.
 
-A new page gets a line in PAGES: its name, who looks at it, and its path. In an installation where nobody is yet, only
-the page for that is there to be photographed.
+A new page gets a line in PAGES: its name, who looks at it, and its path. In an installation where nobody is yet, the first
+administrator is made instead, and the guide photographed step by step (FIRST_STEPS).
 """
 
 import base64
@@ -10,16 +10,18 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Model
 from django.urls import reverse
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, Page
 
 from alerts.enums import Source
 from alerts.models import Heartbeat, Integration, IntegrationRule
+from escalations import policies
 from escalations.models import EscalationPolicy, RoutingRule
 from incidents import action_items, lifecycle, postmortems, roles, status_updates, task_list
 from incidents.enums import Status, UpdateState
@@ -28,17 +30,18 @@ from incidents.timeline import Actor
 from notifications import answer_links, webhooks
 from notifications.enums import Action, Channel, WebhookEvent
 from notifications.models import MailboxMessage, Notification, Webhook
-from openalert import demo
+from openalert import acting, demo
 from openalert.tests.browser import running_browser, sign_in, wait_until
-from teams import api_tokens
+from teams import api_tokens, first_admin
 from teams.models import ApiToken, Schedule, Service, Team, User
 
 SIZES = {"wide": (1280, 900), "phone": (360, 780)}
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 QUALITY = 60  # of WebP
 TALLEST = 3000  # pixels of a phone's page
 MAIL_WITHIN_SECONDS = 30
-SETTLED = "document.readyState === 'complete' && !document.querySelector('.htmx-request, .skeleton')"
+SETTLED = """document.readyState === 'complete' && !document.querySelector('.htmx-request, .skeleton')
+    && !document.documentElement.hasAttribute('x-cloak')"""
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Demo:
 
     @property
     def policy(self) -> EscalationPolicy:
-        return EscalationPolicy.objects.filter(team=self.service.team).latest("created_at")
+        return _policy_of(self.service.team)
 
     @property
     def routing_rule(self) -> RoutingRule:
@@ -148,17 +151,47 @@ PAGES: dict[str, tuple[str, Address]] = {
     "first-steps-test": (CARLA, lambda demo: reverse("first-step", args=["test"])),
     "admin": (CARLA, lambda demo: reverse("admin:index")),
     "admin-services": (CARLA, lambda demo: reverse("admin:teams_service_changelist")),
-    "admin-policy": (
-        CARLA,
-        lambda demo: reverse("admin:escalations_escalationpolicy_change", args=[demo.policy.pk]),
-    ),
-    "admin-history": (
-        CARLA,
-        lambda demo: reverse("admin:escalations_escalationpolicy_history", args=[demo.policy.pk]),
-    ),
+    "admin-team": (CARLA, lambda demo: _in_admin(demo.service.team)),
+    "admin-schedule": (CARLA, lambda demo: _in_admin(demo.schedule)),
+    "admin-on-call": (CARLA, lambda demo: _in_admin(demo.schedule, "on-call/")),
+    "admin-policy": (CARLA, lambda demo: _in_admin(demo.policy)),
+    "admin-preview": (CARLA, lambda demo: _in_admin(demo.policy, "preview/")),
+    "admin-history": (CARLA, lambda demo: _in_admin(demo.policy, "history/")),
+    "admin-integration": (CARLA, lambda demo: _in_admin(demo.integration)),
+    "admin-people-import": (CARLA, lambda demo: "/admin/people/import/"),
 }
-PAGES_OF_NOBODY: dict[str, str] = {"set-up": "/set-up/"}
+FIRST_EMAIL, FIRST_PASSWORD = "ana@example.org", "a fairly long one"
+# In an empty installation: a picture's name and page, and what is filled in there before its main button is pressed.
+FIRST_STEPS: dict[str, tuple[str, dict[str, str] | None]] = {
+    "set-up": (
+        "/set-up/",
+        {
+            "code": "",
+            "name": demo.ANA.name,
+            "email": FIRST_EMAIL,
+            "password": FIRST_PASSWORD,
+            "repeated": FIRST_PASSWORD,
+        },
+    ),
+    "set-up-incidents": ("/incidents/", None),
+    "set-up-team": ("/first-steps/team/", {"name": "Payments"}),
+    "set-up-people": (
+        "/first-steps/people/",
+        {"name": demo.BO.name, "email": "bo@example.org", "password": FIRST_PASSWORD},
+    ),
+    "set-up-schedule": ("/first-steps/schedule/", {}),
+    "set-up-policy": ("/first-steps/policy/", {}),
+    "set-up-service": ("/first-steps/service/", {"name": "Checkout"}),
+    "set-up-integration": ("/first-steps/integration/", {"name": "Probes"}),
+    "set-up-waiting": ("/first-steps/integration/", None),
+    "set-up-test": ("/first-steps/test/", None),
+}
 PEOPLE = {ANA: demo.ANA, CARLA: demo.CARLA}
+
+
+def _policy_of(team: Team) -> EscalationPolicy:
+    """The one with most steps: the demo's first."""
+    return EscalationPolicy.objects.filter(team=team).earliest("created_at")
 
 
 def _resolved(demo: Demo) -> Incident:
@@ -180,6 +213,10 @@ def _answer(demo: Demo) -> str | None:
 
 def _section(slug: str) -> str:
     return f"{reverse('report', args=[slug])}?period=30"
+
+
+def _in_admin(row: Model, page: str = "change/") -> str:
+    return f"{reverse('admin:index')}{row._meta.app_label}/{row._meta.model_name}/{row.pk}/{page}"
 
 
 def _letter() -> str | None:
@@ -211,48 +248,67 @@ class Command(BaseCommand):
         parser.add_argument(
             "--only",
             nargs="*",
-            choices=[*PAGES, *PAGES_OF_NOBODY],
+            choices=[*PAGES, *FIRST_STEPS],
             metavar="PAGE",
             help="names, like incident",
         )
 
     def handle(self, *args: Any, to: Path, only: list[str] | None, **options: Any) -> None:
         to.mkdir(parents=True, exist_ok=True)
+        self.to, self.only = to, only
         # Now: once the browser runs, Django takes this thread for an asynchronous one.
-        found: list[tuple[str, str, str | None]]
         if User.objects.exists():
             scene = self.scene()
-            found = [(name, who, address(scene)) for name, (who, address) in PAGES.items()]
+            self.take_pages({name: (who, address(scene)) for name, (who, address) in PAGES.items()})
         else:
-            found = [(name, NOBODY, path) for name, path in PAGES_OF_NOBODY.items()]
-        wanted = [(name, who, path) for name, who, path in found if path and (not only or name in only)]
-        with running_browser() as browser:
-            for size, (width, height) in SIZES.items():
-                for scheme in SCHEMES:
-                    contexts: dict[str, BrowserContext] = {}
-                    for who in {who for _, who, _ in wanted}:
-                        contexts[who] = browser.new_context(
-                            color_scheme=scheme,
-                            viewport={"width": width, "height": height},
-                            has_touch=size == "phone",
-                            is_mobile=size == "phone",
-                            reduced_motion="reduce",
-                        )
-                        if person := PEOPLE.get(who):
-                            sign_in(contexts[who].new_page(), settings.SITE_URL, person.email, demo.PASSWORD)
-                        else:
-                            contexts[who].new_page()
-                    for name, who, path in wanted:
-                        [page] = contexts[who].pages
-                        page.goto(f"{settings.SITE_URL}{path}")
-                        wait_until(page, SETTLED)
-                        page.wait_for_timeout(150)  # pictures and transitions
-                        (to / f"{name}-{size}-{scheme}.webp").write_bytes(_photograph(page, size))
-                    for context in contexts.values():
-                        context.close()
+            self.take_first_steps(first_admin.set_up_code())
         pictures = list(to.glob("*.webp"))
         megabytes = sum(picture.stat().st_size for picture in pictures) / 1e6
         self.stdout.write(f"{len(pictures)} pictures in {to}, {megabytes:.1f} MB")
+
+    def take_pages(self, pages: dict[str, tuple[str, str | None]]) -> None:
+        wanted = [(name, who, path) for name, (who, path) in pages.items() if path and self.wants(name)]
+        with running_browser() as browser:
+            for size in SIZES:
+                for scheme in SCHEMES:
+                    seen_by = {who: _open(browser, size, scheme) for who in {who for _, who, _ in wanted}}
+                    for who, page in seen_by.items():
+                        if person := PEOPLE.get(who):
+                            sign_in(page, settings.SITE_URL, person.email, demo.PASSWORD)
+                    for name, who, path in wanted:
+                        self.take(name, path, seen_by[who], size, scheme)
+                    for page in seen_by.values():
+                        page.context.close()
+
+    def take_first_steps(self, code: str) -> None:
+        """Each step in all sizes and colours before it is taken, and then the next."""
+        with running_browser() as browser:
+            pages = {(size, scheme): _open(browser, size, scheme) for size in SIZES for scheme in SCHEMES}
+            first, *others = pages.values()
+            for name, (path, given) in FIRST_STEPS.items():
+                if self.wants(name):
+                    for (size, scheme), page in pages.items():
+                        self.take(name, path, page, size, scheme)
+                if given is None:
+                    continue
+                first.goto(f"{settings.SITE_URL}{path}")
+                for field, value in given.items():
+                    first.fill(f"[name={field}]", value or code)
+                with first.expect_response(lambda response: response.request.method == "POST"):
+                    first.click(".btn-primary[type=submit]")
+                wait_until(first, SETTLED)
+                if name == "set-up":
+                    for page in others:
+                        sign_in(page, settings.SITE_URL, FIRST_EMAIL, FIRST_PASSWORD)
+
+    def wants(self, name: str) -> bool:
+        return not self.only or name in self.only
+
+    def take(self, name: str, path: str, page: Page, size: str, scheme: str) -> None:
+        page.goto(f"{settings.SITE_URL}{path}")
+        wait_until(page, SETTLED)
+        page.wait_for_timeout(150)  # pictures and transitions
+        (self.to / f"{name}-{size}-{scheme}.webp").write_bytes(_photograph(page, size))
 
     def scene(self) -> Demo:
         """Fires an alert, so that there is something to answer, and waits until somebody is paged for it."""
@@ -274,7 +330,17 @@ class Command(BaseCommand):
         deadline = time.monotonic() + MAIL_WITHIN_SECONDS
         while not MailboxMessage.objects.exists() and time.monotonic() < deadline:
             time.sleep(0.5)
-        return Demo(incident, work_on(incident), look_back_at(incident), integration)
+        tell_more_of(_policy_of(incident.service.team))
+        with acting.acting_as(acting.Source.of_user(User.objects.get(email=demo.ANA.email), via="web")):
+            return Demo(incident, work_on(incident), look_back_at(incident), integration)
+
+
+def tell_more_of(policy: EscalationPolicy) -> None:
+    """Changes it as its manager does, so that it has a history."""
+    carla = User.objects.get(email=demo.CARLA.email)
+    with acting.acting_as(acting.Source.of_user(carla, via="admin")):
+        policy.description = "First line, then second line, then whoever is there."
+        policies.save_policy(policy)
 
 
 def work_on(incident: Incident) -> Incident:
@@ -317,6 +383,17 @@ def look_back_at(incident: Incident) -> Incident:
     if not old.action_items.exists():
         action_items.add_item(**by, text="Alert before the queue is full, not after", assignee=ana)
     return old
+
+
+def _open(browser: Browser, size: str, scheme: Literal["light", "dark"]) -> Page:
+    width, height = SIZES[size]
+    return browser.new_context(
+        color_scheme=scheme,
+        viewport={"width": width, "height": height},
+        has_touch=size == "phone",
+        is_mobile=size == "phone",
+        reduced_motion="reduce",
+    ).new_page()
 
 
 def _photograph(page: Page, size: str) -> bytes:
