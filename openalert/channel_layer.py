@@ -144,6 +144,7 @@ class Line(asyncio.Protocol):
     def close(self) -> None:
         self.on_lost = None
         self._transport.abort()
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
         data, at = self._rest + data, 0
@@ -159,13 +160,17 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, failure: Exception | None) -> None:
         self.is_lost = True
-        self._connection._reader = self._connection._writer = None
+        self._let_go()
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_exception(ConnectionError("the connection to Redis was lost"))
         if self.on_lost:
             self.on_lost()
+
+    def _let_go(self) -> None:
+        """Or Redis' client would say that it was not closed."""
+        self._connection._reader = self._connection._writer = None
 
 
 def read(data: bytes, at: int) -> tuple[Any, int] | None:

@@ -168,7 +168,7 @@ class NewsReader:
         self._connection: _Impatient | None = None
 
     def news(self, most: int) -> Page:
-        """Give places to at most so many events, and return those. Raises psycopg.Error and others.
+        """Give places to at most so many events, and return those. Raises psycopg.Error.
 
         Others that have been committed may have had theirs from somebody else: whoever reads has to look for holes.
         """
