@@ -215,7 +215,7 @@ CACHES = {
 }
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "openalert.channel_layer.RedisLayer",
         "CONFIG": {"hosts": [REDIS_URL], "prefix": "openalert"},
     }
 }

@@ -11,7 +11,7 @@ of another epoch, or from before what was pruned, are answered with a reset: nev
 
 import time
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connection
@@ -22,6 +22,7 @@ from openalert import sql
 KEPT = timedelta(minutes=15)
 BATCH = 1_000
 IDLE_SECONDS = 5.0
+ANSWER_WITHIN_SECONDS = 5.0
 NOT_OURS = frozenset({"context", "cursor_factory", "pool"})
 
 READ = "SELECT * FROM incidents_live_read(%s, %s, %s)"
@@ -113,13 +114,6 @@ class LogReader:
         """At most BATCH events after a position, if that is of this epoch; none otherwise. Raises psycopg.Error."""
         return _page(await self._fetch(READ, [epoch, after, BATCH]))
 
-    async def news(self, most: int) -> Page:
-        """Give places to at most so many events, and return those. Raises psycopg.Error.
-
-        Others that have been committed may have had theirs from somebody else: whoever reads has to look for holes.
-        """
-        return _page(await self._fetch(NEWS, [most]))
-
     async def missed(self, rooms: list[str], after: int, until: int, most: int) -> Page:
         """At most so many events of the rooms after a position until another, in order. Raises psycopg.Error.
 
@@ -157,11 +151,53 @@ class LogReader:
             except psycopg.Error:
                 self.close()
         if self._connection is None:
-            wanted = connection.get_connection_params()
-            self._connection = await psycopg.AsyncConnection.connect(
-                **{name: value for name, value in wanted.items() if name not in NOT_OURS}, autocommit=True
-            )
+            self._connection = await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True)
         return self._connection
+
+
+class _Impatient(psycopg.Connection):
+    def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
+        return super().wait(gen, timeout=ANSWER_WITHIN_SECONDS)
+
+
+class NewsReader:
+    """Gives places, on a connection of its own and from a thread that has nothing else to do: to wait there for the answer
+    is sooner than a turn of an event loop."""
+
+    def __init__(self) -> None:
+        self._connection: _Impatient | None = None
+
+    def news(self, most: int) -> Page:
+        """Give places to at most so many events, and return those. Raises psycopg.Error.
+
+        Others that have been committed may have had theirs from somebody else: whoever reads has to look for holes.
+        """
+        is_kept = self._connection is not None
+        try:
+            return self._news(most)
+        except psycopg.OperationalError:  # a connection that was kept may have been lost meanwhile
+            if not is_kept:
+                raise
+            return self._news(most)
+
+    def close(self) -> None:
+        """End the connection; the next reading makes another."""
+        if self._connection is not None:
+            self._connection.pgconn.finish()
+            self._connection = None
+
+    def _news(self, most: int) -> Page:
+        if self._connection is None:
+            self._connection = _Impatient.connect(**_parameters(), autocommit=True)
+        try:
+            return _page(self._connection.execute(NEWS, [most]).fetchall())
+        except BaseException:  # it was lost, or we stopped waiting for an answer that is still to come
+            self.close()
+            raise
+
+
+def _parameters() -> dict[str, Any]:
+    return {name: value for name, value in connection.get_connection_params().items() if name not in NOT_OURS}
 
 
 def _page(rows: list[tuple]) -> Page:

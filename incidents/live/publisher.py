@@ -17,7 +17,7 @@ from channels.layers import get_channel_layer
 from incidents.enums import Severity
 from openalert.ids import uuid7
 
-from .log import LogReader
+from .log import NewsReader
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Publisher:
         self._counters_lock = threading.Lock()
         self._counters: dict[str, Counter] = {}
         self._dropped = 0
-        self._log = LogReader()
+        self._log = NewsReader()
 
     def wake(self) -> None:
         """Tell the web processes that something was committed. Returns at once and never raises for Redis' sake."""
@@ -131,7 +131,7 @@ class Publisher:
             self._queue = asyncio.Queue(MAX_WAITING)
             self._pid = os.getpid()
             self._name, self._number, self._wake_waits = str(uuid7()), 0, False
-            self._log = LogReader()
+            self._log = NewsReader()
             threading.Thread(target=self._run, name="live-publisher", daemon=True).start()
             atexit.register(self.flush)
 
@@ -145,7 +145,7 @@ class Publisher:
             message = await self._queue.get()
             if message["type"] == "live.wake":
                 self._wake_waits = False  # what is committed from here on needs another
-                message = await self._with_news(message)
+                message = self._with_news(message)
             try:
                 async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
                     await layer.group_send(GROUP, message)
@@ -153,11 +153,10 @@ class Publisher:
                 logger.warning("a live message was lost: %r", error)
             self._queue.task_done()
 
-    async def _with_news(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _with_news(self, message: dict[str, Any]) -> dict[str, Any]:
         """The wake-up with what was committed, if that had no places yet; without, the web processes read by themselves."""
         try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
-                page = await self._log.news(NEWS_IN_MESSAGE)
+            page = self._log.news(NEWS_IN_MESSAGE)
         except Exception as error:  # the database is away, in one way or another
             logger.warning("live events cannot be read: %r", error)
             return message

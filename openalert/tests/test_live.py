@@ -192,7 +192,7 @@ def test_what_is_rolled_back_is_not_told(client, ana, incident):
 def test_redis_that_is_away_is_in_nobodys_way(settings, caplog):
     settings.CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "openalert.channel_layer.RedisLayer",
             "CONFIG": {"hosts": ["redis://127.0.0.1:1"]},
         }
     }
