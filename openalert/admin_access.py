@@ -20,7 +20,7 @@ from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.admin import TabularInline as UnfoldTabularInline
 
 from openalert import admin_roles
-from openalert.audit.lines import line_of
+from openalert.audit.lines import lines_of
 from openalert.audit.tracking import is_tracked
 from openalert.models import AuditEntry
 from teams.standing import may_read_audit
@@ -226,7 +226,7 @@ class ModelAdmin(ByRole, UnfoldModelAdmin):
             "object": row,
             "original": row,
             "page": page,
-            "lines": [line_of(entry) for entry in page],
+            "lines": lines_of(page.object_list),
             "is_tracked": is_tracked(self.model),
             "audit_page": audit_page if reads_all else "",
             **(extra_context or {}),

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 from incidents.reports.export import BYTE_ORDER_MARK, FORMULAS
 from openalert import audit
 from openalert.audit import search
-from openalert.audit.lines import kind_words, line_of, words
+from openalert.audit.lines import kind_words, lines_of, words
 from openalert.models import AuditEntry
 from teams.standing import may_read_audit
 
@@ -41,7 +41,7 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     query.pop("before", None)
     context = {
         "form": form,
-        "entries": [line_of(entry) for entry in entries[:PER_PAGE]],
+        "entries": lines_of(entries[:PER_PAGE]),
         "older": entries[PER_PAGE - 1].pk if len(entries) > PER_PAGE else None,
         "actions": [(value, words(value)) for value in search.actions()],
         "kinds": sorted(((value, kind_words(value)) for value in search.kinds()), key=lambda kind: kind[1]),

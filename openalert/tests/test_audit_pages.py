@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from openalert import audit
 from openalert.audit import search
+from openalert.audit.lines import lines_of
 from openalert.models import AuditEntry
 from openalert.tests.test_audit import forget
-from teams.tests.factories import TeamFactory, UserFactory
+from teams.tests.factories import ServiceFactory, TeamFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -137,3 +138,24 @@ def test_exports_have_every_line_that_was_found(auditor, lines, monkeypatch):
         "Audra Auditor",
         {"file": "audit.jsonl", "looked_for": {"what": "changed"}},
     )
+
+
+def test_rows_that_fields_lead_to_are_told_by_name_as_long_as_they_are_there(
+    client, django_assert_num_queries
+):
+    gone, there = TeamFactory(name="Gone"), TeamFactory(name="Payments")
+    service = ServiceFactory(name="Checkout", team=there)
+    forget()
+    for _ in range(3):
+        audit.record(
+            "changed", service, {"team": (str(gone.pk), str(there.pk)), "name": (str(there.pk), "x")}
+        )
+    gone_id = str(gone.pk)
+    gone.delete()
+    response = client.get(f"/audit/?object=teams.service:{service.pk}")
+    assert [sorted(line["changes"]) for line in response.context["entries"]] == [
+        [("Name", str(there.pk), "x"), ("Team", gone_id, "Payments")]
+    ] * 3
+    entries = list(AuditEntry.objects.filter(object_id=str(service.pk)))
+    with django_assert_num_queries(1):
+        lines_of(entries)
