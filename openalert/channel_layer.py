@@ -45,6 +45,9 @@ class Shard(RedisSingleShardConnection):
             line = await self._publishing_line()
         try:
             await line.ask(b"PUBLISH", channel.encode(), message)
+        except asyncio.CancelledError:  # whoever waits has given up: nobody may be at the other end
+            line.close()
+            raise
         except ConnectionError:  # the server was gone, and may be back
             await (await self._publishing_line()).ask(b"PUBLISH", channel.encode(), message)
 
@@ -142,7 +145,7 @@ class Line(asyncio.Protocol):
         return found
 
     def close(self) -> None:
-        self.on_lost = None
+        self.is_lost, self.on_lost = True, None
         self._transport.abort()
         self._let_go()
 

@@ -79,6 +79,40 @@ def test_a_server_that_is_away_is_an_error_to_who_sends():
     story(steps)
 
 
+def test_a_server_that_falls_silent_gets_another_connection():
+    silent = []
+
+    async def serve(reader, writer):
+        """The first connection has no answer to what is published, the next one has."""
+        is_silent = not silent
+        silent.append(writer)
+        while line := await reader.readline():
+            if line.startswith(b"*"):
+                words = []
+                for _ in range(int(line[1:])):
+                    await reader.readline()
+                    words.append((await reader.readline()).strip())
+                if words[0] == b"PUBLISH":
+                    if not is_silent:
+                        writer.write(b":1\r\n")
+                else:
+                    writer.write(b"+OK\r\n")
+
+    async def steps():
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        sender = RedisLayer(hosts=[f"redis://127.0.0.1:{port}"], prefix="test-layer")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(sender.group_send("group", {"type": "told"}), 0.3)
+        await sender.group_send("group", {"type": "told"})
+        server.close()
+        for writer in silent:
+            writer.close()
+        return len(silent)
+
+    assert story(steps) == 2
+
+
 def test_answers_are_read_whole_or_not_at_all():
     answers = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\n\r\n\r\n\r\n:2\r\n+OK\r\n"
     message = [b"message", b"c", b"\r\n\r\n"]
