@@ -39,6 +39,8 @@ LOOKS: Sequence[tuple[type[forms.Widget], list[str]]] = (
     (Input, widgets.INPUT_CLASSES),
 )
 
+TEXT_ROWS = 4  # Django's ten fill a phone; the corner is there to be pulled
+
 
 class ModelAdmin(RoleModelAdmin):
     def get_form(
@@ -48,6 +50,9 @@ class ModelAdmin(RoleModelAdmin):
         form = super().get_form(request, obj, change, **options)
         form.base_fields = deepcopy(form.base_fields)  # those declared are the form's that ours is made from
         dress(form.base_fields)
+        for field in form.base_fields.values():
+            if isinstance(field.widget, forms.Textarea):
+                field.widget.attrs["rows"] = TEXT_ROWS
         return form
 
 
