@@ -26,13 +26,18 @@ class LiveClient:
         self.join(port)
 
     def join(self, port: int) -> None:
-        """Connect and say hello with the cursors."""
+        """Connect and say hello with the cursors. One that is not welcomed in time is left, or it would tell all again later."""
         address = f"ws://127.0.0.1:{port}/ws/live/"
         self.socket = connect(address, subprotocols=["openalert.v1"], open_timeout=20).__enter__()
         self.say(type="hello", token=self.token, rooms=self.cursors)
+        before = len(self.told)  # the welcome may come as soon as somebody listens
         self.thread = threading.Thread(target=self._listen, args=(self.socket,), daemon=True)
         self.thread.start()
-        self.wait_for(lambda message: message["type"] == "welcome", since=len(self.told))
+        try:
+            self.wait_for(lambda message: message["type"] == "welcome", since=before)
+        except AssertionError:
+            self.leave()
+            raise
 
     def leave(self) -> None:
         with contextlib.suppress(OSError):

@@ -22,7 +22,7 @@ WIDER_THAN_PHONE = """() => {
 IN_THE_WAY = """() => [
     ...[...document.querySelectorAll(".code:has(> .btn)")].filter((each) => each.checkVisibility()
         && each.querySelector(".btn").getBoundingClientRect().left < each.querySelector("pre").getBoundingClientRect().right),
-    ...[...document.querySelectorAll(".table-wrap")].filter((each) => each.scrollHeight > each.clientHeight + 1),
+    ...[...document.querySelectorAll(".table-wrap")].filter((each) => each.checkVisibility() && each.scrollHeight > each.clientHeight + 1),
 ].map((each) => `is in the way: ${each.className} ${each.textContent.trim().slice(0, 40)}`)"""
 # What is pressed with a thumb at 3 a.m.
 MAIN_ACTIONS = ".btn-primary, .btn-danger, .action-bar .btn, .nav a, .form-actions .btn"
