@@ -21,7 +21,7 @@ from openalert.embedded.places import Places
 from openalert.tests.stack import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-READY_SECONDS = 60
+READY_SECONDS = 120
 pytestmark = pytest.mark.timeout(240)
 
 
