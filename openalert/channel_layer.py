@@ -40,16 +40,10 @@ class Shard(RedisSingleShardConnection):
         self._returning: asyncio.Task[None] | None = None
 
     async def publish(self, channel: str, message: bytes) -> None:
-        line = self._publishing
-        if line is None or line.is_lost:
-            line = await self._publishing_line()
         try:
-            await line.ask(b"PUBLISH", channel.encode(), message)
-        except asyncio.CancelledError:  # whoever waits has given up: nobody may be at the other end
-            line.close()
-            raise
+            await self._publish(channel, message)
         except ConnectionError:  # the server was gone, and may be back
-            await (await self._publishing_line()).ask(b"PUBLISH", channel.encode(), message)
+            await self._publish(channel, message)
 
     async def subscribe(self, channel: str) -> None:
         async with self._lock:
@@ -73,6 +67,16 @@ class Shard(RedisSingleShardConnection):
                 if line:
                     line.close()
             self._publishing = self._hearing = None
+
+    async def _publish(self, channel: str, message: bytes) -> None:
+        line = self._publishing
+        if line is None or line.is_lost:
+            line = await self._publishing_line()
+        try:
+            await line.ask(b"PUBLISH", channel.encode(), message)
+        except asyncio.CancelledError:  # whoever waits has given up: nobody may be at the other end
+            line.close()
+            raise
 
     async def _publishing_line(self) -> "Line":
         async with self._lock:  # who waited for it finds the line that somebody else has made

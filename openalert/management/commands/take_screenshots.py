@@ -190,7 +190,7 @@ PEOPLE = {ANA: demo.ANA, CARLA: demo.CARLA}
 
 
 def _policy_of(team: Team) -> EscalationPolicy:
-    """The one with most steps: the demo's first."""
+    """The first that the demo made: it has most steps."""
     return EscalationPolicy.objects.filter(team=team).earliest("created_at")
 
 
