@@ -178,14 +178,10 @@ class Express:
     def _tell_taken(self, result: PGresult) -> None:
         assert self._under_way is not None
         call, arrivals, _ = self._under_way
-        told = [
-            (result.get_value(row, 0) or b"", result.get_value(row, 1) or b"")
-            for row in range(result.ntuples)
-        ]
         outcome: list[Result] | Exception | None = None
         try:
             results = Results(arrivals)
-            if call.report(told, results):
+            if call.report(result.get_value(0, 0), results):
                 rooms.tell_alerts(call.incidents)
                 outcome = results.all()
         except Exception as failure:

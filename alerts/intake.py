@@ -38,7 +38,7 @@ ByIncident = dict[str, list[Problem]]
 
 logger = logging.getLogger(__name__)
 
-MAX_TRIES = 10
+MAX_TRIES = 30
 RETRIED_SQLSTATES = {"40001", "40P01", "23505"}  # serialization failure, deadlock detected, unique violation
 TITLES_IN_ENTRY = 3
 
@@ -81,7 +81,7 @@ def _ingest(arrivals: Sequence[Arrival], now: datetime, *, may_be_known: bool) -
     # Not within somebody else's transaction: the locks of a call that was in vain would stay, and be raised.
     if may_be_known and len(folded) == 1 and not connection.in_atomic_block:
         call = known.call_for(folded[0].values(), senders, now=now)
-        if call and call.report(sql.fetch(known.TAKE, call.parameters), results):
+        if call and call.report(sql.fetch(known.TAKE, call.parameters)[0][0], results):
             rooms.publish_alerts(call.incidents)
             return results.all()
     with transaction.atomic():

@@ -6,7 +6,7 @@ resolved, stores new alerts and counts the others. It does so for all of a batch
 of the problems is of another kind, or an integration is not as remembered, `intake` deals with all of them.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,8 +28,8 @@ ENTRIES_ONE_BY_ONE = 20
 ENTRY_INTERVAL = timedelta(seconds=10)
 
 TAKE = (
-    "SELECT numbers, incidents FROM alerts_take_known("
-    "%s::jsonb, %s::uuid[], %s::jsonb, %s::jsonb, %s::timestamptz, %s::timestamptz, %s::integer)"
+    "SELECT alerts_take_known("
+    "%s::jsonb, %s::uuid[], %s::text[], %s::jsonb, %s::timestamptz, %s::timestamptz, %s::integer)"
 )
 JOINS_NONE = ""
 
@@ -46,42 +46,37 @@ class Call:
         self, problems: Collection[Problem], integrations: Collection[Integration], now: datetime
     ) -> None:
         self._problems = problems
-        remembered = [{"id": integration.id_text, "stamp": integration.stamp} for integration in integrations]
         rows, groups = _rows(problems, integrations, now)
         self.parameters = [
             sql.as_json(rows),
             sql.as_array(integration.id_text for integration in integrations),
+            sql.as_array(integration.stamp for integration in integrations),
             sql.as_json(groups),
-            sql.as_json(remembered),
             now.isoformat(),
             (now - ENTRY_INTERVAL).isoformat(),
             str(ENTRIES_ONE_BY_ONE),
         ]
         self.incidents: list[IncidentRow] = []
 
-    def report(self, told: Sequence[tuple[str | bytes, str | bytes]], results: Results) -> bool:
+    def report(self, told: str | bytes | None, results: Results) -> bool:
         """Whether the batch was taken; then the results are filled in, and `incidents` are those concerned.
 
-        Told is nothing, or in one row: for each problem the number of its incident, negative when its alert was
-        there already; and what an IncidentRow has of the incidents.
+        Told is None, or as JSON: for each problem the number of its incident, negative when its alert was there
+        already; and what an IncidentRow has of the incidents.
         """
-        if not told:
+        if told is None:
             return False
-        [(numbers, incidents)] = told
-        for problem, number in zip(self._problems, _decode_numbers(numbers), strict=True):
+        numbers, incidents = _decode(told)
+        for problem, number in zip(self._problems, numbers, strict=True):
             if number > 0:
                 results.report(problem, Outcome.JOINED, number)
             else:
                 results.report(problem, Outcome.REPEATED, -number)
-        self.incidents = [
-            IncidentRow(*incident, alert_entries=0, was_quiet=False)
-            for incident in _decode_incidents(incidents)
-        ]
+        self.incidents = [IncidentRow(*incident, alert_entries=0, was_quiet=False) for incident in incidents]
         return True
 
 
-_decode_numbers = msgspec.json.Decoder(list[int]).decode
-_decode_incidents = msgspec.json.Decoder(list[tuple[str, int, str, str, str, str, str]]).decode
+_decode = msgspec.json.Decoder(tuple[list[int], list[tuple[str, int, str, str, str, str, str]]]).decode
 
 
 def call_for(

@@ -90,7 +90,7 @@ def test_nothing_is_stored_of_a_batch_with_something_else_in_it(integration, man
     events = [event("new"), event("worse", severity=Severity.CRITICAL)]
     [problems] = rounds([Arrival(integration, e) for e in events])
     call = known.call_for(problems.values(), [integration], now=many_told.last_alert_at)
-    assert not call.report(sql.fetch(known.TAKE, call.parameters), Results(2))
+    assert not call.report(sql.fetch(known.TAKE, call.parameters)[0][0], Results(2))
     assert stored() == [("first",)]
     assert [r.outcome for r in send(integration, *events)] == ["joined", "joined"]
     assert Incident.objects.get().severity == Severity.CRITICAL
