@@ -7,7 +7,7 @@ not seen before, a body that is not in order, an integration that was changed. S
 """
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from openalert.asgi import intake_application  # sets Django up: uvicorn's workers load this module first
 
@@ -25,6 +25,10 @@ UNUSUAL = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-enco
 # When the process ends, a request may be on its way on a connection that rests. It is waited for so long, and answered
 # with `Connection: close`; closed at once, its sender would not know whether it was taken.
 RESTING_SECONDS = 2.0
+# How many heads are remembered, and how long ones: then all are forgotten.
+MOST_HEADS = 1_000
+LONGEST_HEAD = 2_048
+END_OF_HEAD = b"\r\n\r\n"
 Line = tuple[bytes, bytes]
 
 
@@ -39,6 +43,14 @@ class Lines(NamedTuple):
     url: bytes
     headers: list[Line]
     head: Head | None
+
+
+class SeenHead(NamedTuple):
+    """The head of a plain request that was parsed before. `size` is that of its body in bytes, `length` as it came."""
+
+    lines: Lines
+    length: bytes
+    size: int
 
 
 class ShortCycle:
@@ -95,9 +107,44 @@ class Protocol(HttpToolsProtocol):
     _lines: Lines | None = None  # of the last request that could have been a plain one
     _rests_since: float | None = None
     _is_ending = False
+    _is_between = True  # no request is read in part
+    # A sender's heads are the same again and again: what was parsed once need not be parsed anew.
+    _seen: ClassVar[dict[bytes, SeenHead]] = {}
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_between or (self.cycle is not None and not self.cycle.response_complete):
+            super().data_received(data)
+            return
+        end = data.find(END_OF_HEAD) + len(END_OF_HEAD)
+        seen = self._seen.get(data[:end])
+        if seen is not None and len(data) == end + seen.size:
+            self._rests_since = None
+            self.cycle = ShortCycle(self, seen.lines, seen.length, not self._is_last())
+            self.cycle.body = data[end:]
+            self.cycle.begin()
+            return
+        last = self.cycle
+        super().data_received(data)
+        if self.cycle is not last:
+            self._remember(data[:end], len(data) - end)
+
+    def _remember(self, head: bytes, size: int) -> None:
+        """For the next request with the same head, if it was that of a plain one and nothing else came with it."""
+        cycle = self.cycle
+        if (
+            isinstance(cycle, ShortCycle)
+            and cycle.keep_alive
+            and self._is_between
+            and int(cycle.length) == size == len(cycle.body)
+            and len(head) <= LONGEST_HEAD
+        ):
+            if len(self._seen) >= MOST_HEADS:
+                self._seen.clear()
+            self._seen[head] = SeenHead(cycle.lines, cycle.length, size)
 
     def on_message_begin(self) -> None:
         # The scope is made only for those that go by ASGI.
+        self._is_between = False
         self.url = b""
         self.headers = []
         self._length = b""
@@ -158,6 +205,7 @@ class Protocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._is_between = True
         cycle = self.cycle
         if isinstance(cycle, ShortCycle) and not cycle.response_complete:
             cycle.begin()

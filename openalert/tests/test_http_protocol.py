@@ -128,6 +128,56 @@ def test_a_request_may_come_in_pieces(web, integration):
     assert (status, body["accepted"]) == (202, 500)
 
 
+def test_a_head_that_was_seen_before_says_the_same_again_whatever_follows_it(web, integration):
+    stack, _ = web
+    other = IntegrationFactory()
+    with connect(stack) as connection, connect(stack) as another:
+        for turn in range(3):
+            for sender, line, name in [(integration, connection, "mine"), (other, another, "hers")]:
+                line.sendall(post(sender, alert(f"{name}-{turn}")))
+                assert answers(line, 1)[0][0] == 202
+        # In two pieces; with half of the next one; and the rest of that.
+        request, following = post(integration, alert("mine-3")), post(integration, alert("mine-4"))
+        head = request.index(b"\r\n\r\n") + 4
+        connection.sendall(request[:head])
+        time.sleep(0.2)
+        connection.sendall(request[head:])
+        assert answers(connection, 1)[0][0] == 202
+        connection.sendall(request + following[:-9])
+        assert answers(connection, 1)[0][0] == 202
+        connection.sendall(following[-9:])
+        assert answers(connection, 1)[0][0] == 202
+        # A body that is not in order, and one that another head follows.
+        connection.sendall(request.replace(b'"low"', b'"lol"'))
+        assert answers(connection, 1)[0][0] == 400
+        connection.sendall(request * 3)
+        assert [status for status, *_ in answers(connection, 3)] == [202] * 3
+    assert set(Alert.objects.filter(integration=other).values_list("dedup_key", flat=True)) == {
+        f"hers-{turn}" for turn in range(3)
+    }
+    assert Alert.objects.get(dedup_key="mine-3").count == 5
+    assert Alert.objects.count() == 8
+
+
+def test_empty_lines_between_requests_are_no_head(web, integration):
+    stack, _ = web
+    body = json.dumps({"title": "of an even length"}).encode()
+    empty = b"\r\n" * (len(body) // 2)
+    assert len(body) % 2 == 0
+    with connect(stack) as connection:
+        for _ in range(2):
+            connection.sendall(post(integration, body))
+            assert answers(connection, 1)[0][0] == 202
+        connection.sendall(b"\r\n\r\n" + empty)
+        time.sleep(0.2)
+        connection.sendall(post(integration, body))
+        assert answers(connection, 1)[0][0] == 202
+    with connect(stack) as stranger:
+        stranger.sendall(b"\r\n\r\n" + body)
+        assert stranger.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert Alert.objects.count() == 3
+
+
 def test_a_change_of_the_integration_is_heeded_by_the_next_request(web, integration):
     stack, _ = web
     with connect(stack) as connection:
