@@ -25,8 +25,15 @@ def uuid7() -> UUID:
 
 def uuid7_text() -> str:
     """A UUIDv7 as text, with hyphens, in a fraction of the time."""
-    text = f"{_value(*divmod(time.time_ns(), 1_000_000), _random.getrandbits(62)):032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    noise = _random.getrandbits(62)
+    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031  # faster than an f-string here
+        milliseconds >> 16,
+        milliseconds & 0xFFFF,
+        (nanoseconds << 12) // 1_000_000,
+        0x8000 | noise >> 48,
+        noise & 0xFFFF_FFFF_FFFF,
+    )
 
 
 def uuid7_texts(count: int) -> list[str]:

@@ -7,7 +7,7 @@ all else has a default that suits most. The order for one request: `key` → `de
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,7 @@ TOO_DEEP = "The JSON is nested too deeply."
 Reader = Callable[[Any, Mapping[str, str]], list[AlertEvent | EventFault]]
 
 
-@dataclass(slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, kw_only=True):
     """A request for intake. `headers` have lower-case names; `body` is as it was before its Content-Encoding.
 
     `path` is the whole path; `tail` is what follows the integration key, without slashes around it. `at` is
@@ -45,21 +44,19 @@ class Request:
     key: str = ""
     tail: str = ""
     query: str = ""
-    at: float = field(default_factory=time.monotonic)
+    at: float = msgspec.field(default_factory=time.monotonic)
     integration: "Integration | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """`body` is sent as JSON; bytes are sent as they are, None sends nothing."""
 
     status: int
     body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What became of a request's events: the results of those taken, in order, and the faults of the others."""
 
     results: Sequence["Result"]
