@@ -44,6 +44,7 @@ FROM notifications_notification
 WHERE sent_at >= %(start_{n})s AND sent_at < %(end_{n})s AND purpose = 'page' AND status = 'sent'
 GROUP BY run_id, loop, step, user_id
 """
+# Incidents are looked up one by one, too, which OFFSET 0 makes sure of: to join some, all that there ever were would be read.
 ROWS = """
 SELECT user_id, service_id, severity, date_part('hour', local)::int AS hour, date_part('isodow', local) > 5 AS is_weekend,
     pages, messages, piece
@@ -54,7 +55,8 @@ FROM (
             WHERE e.run_id = m.run_id AND e.loop = m.loop AND e.step = m.step AND e.user_id = m.user_id
                 AND e.purpose = 'page' AND e.status = 'sent' AND e.sent_at < m.since LIMIT 1
         ) THEN 0 ELSE 1 END AS pages
-    FROM ({messages}) m JOIN incidents_incident i ON i.id = m.incident_id JOIN teams_user u ON u.id = m.user_id
+    FROM ({messages}) m JOIN teams_user u ON u.id = m.user_id,
+        LATERAL (SELECT service_id, severity FROM incidents_incident WHERE id = m.incident_id OFFSET 0) i
     WHERE {which}
     OFFSET 0
 ) placed
