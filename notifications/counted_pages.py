@@ -92,6 +92,7 @@ DELETE FROM notifications_countedpagesmonth WHERE month IN (SELECT month FROM go
 TOLD = """
 SELECT usable.n, told.* FROM (SELECT count(*) AS n FROM ({usable}) u) usable LEFT JOIN ({told}) told ON true
 """
+# What is taken from a count may leave nothing of it, and of nothing nobody is told.
 SUMS = """
 SELECT is_now, grouping(user_id, service_id, hour) AS left_out, user_id, service_id, hour, sum(pages)::bigint AS pages,
     coalesce(sum(pages) FILTER (WHERE hour >= %(night)s OR hour < %(morning)s), 0)::bigint AS nights,
