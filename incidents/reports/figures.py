@@ -23,18 +23,26 @@ WANTED = """
 """
 COUNTED = f"FROM incidents_incident i WHERE i.opened_at >= %(start)s AND i.opened_at < %(end)s AND {WANTED}"
 TO_ACKNOWLEDGE, TO_RESOLVE = "i.first_acknowledged_at - i.opened_at", "i.resolved_at - i.opened_at"
-# Seconds of the sum: those of each would take longer than all the rest.
-SUMS = f"""
-    count(*), count(i.first_acknowledged_at), coalesce(date_part('epoch', sum({TO_ACKNOWLEDGE})), 0),
-    count(i.resolved_at), coalesce(date_part('epoch', sum({TO_RESOLVE})), 0)
-"""
+
+
+def _sums(which: str = "") -> str:
+    """What Count is made of. Seconds are taken of the sums: those of each would take longer than all the rest."""
+    return f"""
+    count(*) {which}, count(i.first_acknowledged_at) {which},
+    coalesce(date_part('epoch', sum({TO_ACKNOWLEDGE}) {which}), 0),
+    count(i.resolved_at) {which}, coalesce(date_part('epoch', sum({TO_RESOLVE}) {which}), 0)
+    """
+
+
+SUMS = _sums()
+NOW, BEFORE = "FILTER (WHERE i.opened_at >= %(now)s)", "FILTER (WHERE i.opened_at < %(now)s)"
 # date_part gives a float8; extract would go through numeric, which takes several times as long.
-MEDIANS = f"""
-SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', {TO_ACKNOWLEDGE})),
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', {TO_RESOLVE}))
+OVERALL = f"""
+SELECT {_sums(NOW)}, {_sums(BEFORE)},
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', {TO_ACKNOWLEDGE})) {NOW},
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', {TO_RESOLVE})) {NOW}
 {COUNTED}
 """
-TOTALS = f"SELECT i.opened_at >= %(now)s, {SUMS} {COUNTED} GROUP BY 1"
 BY_WHOM = f"""
 SELECT grouping(i.service_id), i.service_id, i.severity, i.first_acknowledged_by_id, {SUMS} {COUNTED}
 GROUP BY GROUPING SETS ((i.service_id, i.severity), (i.first_acknowledged_by_id))
@@ -121,17 +129,14 @@ def total(counts: Iterable[Count]) -> Count:
     return sum(counts, Count())
 
 
-def totals(scope: Scope) -> tuple[Count, Count]:
-    """Of the span, and of the one before. One query."""
+def overall(scope: Scope) -> tuple[Count, Count, tuple[float | None, float | None]]:
+    """Of the span, and of the one before; and the span's medians of the times to acknowledge and to resolve, in seconds.
+
+    One query, which reads the incidents once.
+    """
     both = replace(scope, start=scope.previous.start)
-    found = {is_now: Count(*counted) for is_now, *counted in _fetch(TOTALS, both, now=scope.start)}
-    return found.get(True, Count()), found.get(False, Count())
-
-
-def medians(scope: Scope) -> tuple[float | None, float | None]:
-    """Of the times to acknowledge and to resolve, in seconds."""
-    [found] = _fetch(MEDIANS, scope)
-    return found
+    [(*sums, to_acknowledge, to_resolve)] = _fetch(OVERALL, both, now=scope.start)
+    return Count(*sums[:5]), Count(*sums[5:]), (to_acknowledge, to_resolve)
 
 
 def by_whom(scope: Scope) -> ByWhom:
