@@ -1,14 +1,18 @@
 """How often people were paged in a span: exact, without reading a year of messages.
 
 A step pages a person once, by however many methods: a page is the first message of it. Months that are over are counted
-once (`count_months`, from beat); a report adds these counts to what it counts in the rows of the rest. What changes a
+once (`count_months`, from beat); a report adds these counts to what it counts in the rows of the rest. Of a month in which
+a span begins or ends it reads the rows of the shorter part, and takes those of the longer for the others. What changes a
 counted month afterwards (a message that is removed, an incident of another severity, a person in another time zone)
 says so in a row of its own (ChangedPages), by the database's triggers, in the transaction of the change: the month's rows
 are read from then on, and the next run counts it anew. Nobody who pages or changes incidents waits for those who count or
 read, nor for each other.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection, transaction
@@ -35,30 +39,36 @@ TOGETHER = timedelta(days=7)
 # may be one: for what was written before the span or soon after its start.
 MESSAGES = """
 SELECT run_id, loop, step, user_id, any_value(incident_id) AS incident_id, min(sent_at) AS at, min(created_at) AS made,
-    count(*) AS messages, %(start_{n})s::timestamptz AS since, %(together_{n})s::timestamptz AS together
+    count(*)::int AS messages, %(start_{n})s::timestamptz AS since, %(together_{n})s::timestamptz AS together, {n} AS piece
 FROM notifications_notification
 WHERE sent_at >= %(start_{n})s AND sent_at < %(end_{n})s AND purpose = 'page' AND status = 'sent'
 GROUP BY run_id, loop, step, user_id
 """
+# Incidents are looked up one by one, too, which OFFSET 0 makes sure of: to join some, all that there ever were would be read.
 ROWS = """
 SELECT user_id, service_id, severity, date_part('hour', local)::int AS hour, date_part('isodow', local) > 5 AS is_weekend,
-    pages, messages, is_now
+    pages, messages, piece
 FROM (
-    SELECT m.user_id, i.service_id, i.severity, m.at AT TIME ZONE u.time_zone AS local, m.messages,
-        m.since >= %(now)s AS is_now,
+    SELECT m.user_id, i.service_id, i.severity, m.at AT TIME ZONE u.time_zone AS local, m.messages, m.piece,
         CASE WHEN m.made < m.together AND (
             SELECT true FROM notifications_notification e
             WHERE e.run_id = m.run_id AND e.loop = m.loop AND e.step = m.step AND e.user_id = m.user_id
                 AND e.purpose = 'page' AND e.status = 'sent' AND e.sent_at < m.since LIMIT 1
         ) THEN 0 ELSE 1 END AS pages
-    FROM ({messages}) m JOIN incidents_incident i ON i.id = m.incident_id JOIN teams_user u ON u.id = m.user_id
+    FROM ({messages}) m JOIN teams_user u ON u.id = m.user_id,
+        LATERAL (SELECT service_id, severity FROM incidents_incident WHERE id = m.incident_id OFFSET 0) i
     WHERE {which}
     OFFSET 0
 ) placed
 """
 WANTED = "service_id = ANY(%(services)s) AND (%(all_severities)s OR severity = ANY(%(severities)s))"
+READ = """
+SELECT user_id, service_id, hour, is_weekend, pages * sign AS pages, messages * sign AS messages, is_now
+FROM ({rows}) r JOIN unnest(%(pieces)s::int[], %(are_now)s::bool[], %(signs)s::int[]) AS share (piece, is_now, sign)
+    USING (piece)
+"""
 COUNTED = f"""
-SELECT user_id, service_id, severity, hour, is_weekend, pages, messages, month_id >= %(now)s AS is_now
+SELECT user_id, service_id, hour, is_weekend, pages, messages, month_id = ANY(%(months_now)s) AS is_now
 FROM notifications_monthlypages WHERE month_id = ANY(%(months)s) AND {WANTED}
 """  # noqa: S608  # nothing but our own words
 COUNT = f"""
@@ -82,12 +92,14 @@ DELETE FROM notifications_countedpagesmonth WHERE month IN (SELECT month FROM go
 TOLD = """
 SELECT usable.n, told.* FROM (SELECT count(*) AS n FROM ({usable}) u) usable LEFT JOIN ({told}) told ON true
 """
+# What is taken from a count may leave nothing of it, and of nothing nobody is told.
 SUMS = """
 SELECT is_now, grouping(user_id, service_id, hour) AS left_out, user_id, service_id, hour, sum(pages)::bigint AS pages,
     coalesce(sum(pages) FILTER (WHERE hour >= %(night)s OR hour < %(morning)s), 0)::bigint AS nights,
     coalesce(sum(pages) FILTER (WHERE is_weekend), 0)::bigint AS weekends, sum(messages)::bigint AS messages
 FROM ({parts}) parts
 GROUP BY GROUPING SETS ((is_now, user_id), (is_now, service_id), (is_now, hour))
+HAVING sum(messages) <> 0 OR sum(pages) <> 0
 """
 
 
@@ -98,7 +110,7 @@ def pages(
 
     `parameters` are those of a report's scope, and `night` and `morning`, the hours at which night begins and ends.
     """
-    months = months_within(before, start) + months_within(start, end)
+    months = months_within(month_of(before), start_of(next_month(month_of(end).date())))
     for _ in range(MOST_LOOKS):
         usable = sorted(month for (month,) in _fetch(USABLE, {"months": months}))
         found = _sums(before, start, end, usable, parameters)
@@ -107,23 +119,64 @@ def pages(
     return _sums(before, start, end, [], parameters) or []
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is read: pieces of rows, and what each is added to (1) or taken from (-1); and the counts of months.
+
+    True stands for the span, False for the one before.
+    """
+
+    pieces: list[tuple[datetime, datetime]] = field(default_factory=list)
+    shares: list[tuple[int, bool, int]] = field(default_factory=list)
+    months: dict[date, bool] = field(default_factory=dict)
+
+    def read(self, since: datetime, until: datetime, signs: dict[bool, int]) -> None:
+        self.shares.extend((len(self.pieces), is_now, sign) for is_now, sign in signs.items())
+        self.pieces.append((since, until))
+
+
+def plan(before: datetime, start: datetime, end: datetime, counted: Sequence[date]) -> Plan:
+    """With as few rows as may be, when these months are counted."""
+    made = Plan()
+    for month in counted:
+        first, last = start_of(month), start_of(next_month(month))
+        edges = [first, *(at for at in (before, start, end) if first < at < last), last]
+        parts = [(since, until) for since, until in pairwise(edges) if before <= since < end]
+        longest = max(parts, key=lambda part: part[1] - part[0], default=None)
+        if longest is None or (last - first) - (longest[1] - longest[0]) >= parts[-1][1] - parts[0][0]:
+            continue  # the others are no shorter than what would be read without the count
+        is_now = made.months[month] = longest[0] >= start
+        for since, until in pairwise(edges):
+            if (since, until) != longest:
+                added = {since >= start: 1} if (since, until) in parts else {}
+                made.read(since, until, {is_now: -1, **added})
+    for since, until, is_now in ((before, start, False), (start, end, True)):
+        within = [
+            month for month in made.months if since < start_of(next_month(month)) and start_of(month) < until
+        ]
+        for piece in rest_of(since, until, within):
+            made.read(*piece, {is_now: 1})
+    return made
+
+
 def _sums(
     before: datetime, start: datetime, end: datetime, counted: list[date], parameters: dict[str, Any]
 ) -> list[tuple[Any, ...]] | None:
     """With what was counted of these months, in order; None when one of them has changed meanwhile."""
-    rest = [
-        span
-        for since, until in ((before, start), (start, end))
-        for span in rest_of(since, until, [at for at in counted if since <= start_of(at) < until])
-    ]
-    given = {**parameters, "now": start, "months": counted}
+    made = plan(before, start, end, counted)
+    given = {
+        **parameters,
+        "months": list(made.months),
+        "months_now": [month for month, is_now in made.months.items() if is_now],
+    }
     parts = []
-    if rest:
-        messages = " UNION ALL ".join(MESSAGES.format(n=n) for n in range(len(rest)))
-        parts.append(ROWS.format(messages=messages, which=WANTED))
-        for n, (first, last) in enumerate(rest):
-            given |= _bounds(n, first, last)
-    if counted:
+    if made.pieces:
+        messages = " UNION ALL ".join(MESSAGES.format(n=n) for n in range(len(made.pieces)))
+        parts.append(READ.format(rows=ROWS.format(messages=messages, which=WANTED)))
+        for n, (since, until) in enumerate(made.pieces):
+            given |= _bounds(n, since, until)
+        given["pieces"], given["are_now"], given["signs"] = map(list, zip(*made.shares, strict=True))
+    if made.months:
         parts.append(COUNTED)
     if not parts:
         return []
@@ -131,7 +184,7 @@ def _sums(
     with transaction.atomic():
         sql.execute(ROOM, [])
         found = _fetch(TOLD.format(usable=USABLE, told=told), given)
-    if found[0][0] != len(counted):
+    if found[0][0] != len(made.months):
         return None
     return [row[1:] for row in found if row[1] is not None]
 
@@ -177,7 +230,7 @@ def _count(month: date) -> int:
     with connection.cursor() as cursor:
         cursor.execute(ROOM)
         bounds = _bounds(0, start_of(month), start_of(next_month(month)))
-        cursor.execute(COUNT, {"month": month, "now": start_of(month), **bounds})
+        cursor.execute(COUNT, {"month": month, **bounds})
     return 1
 
 

@@ -10,7 +10,7 @@ from incidents.reports import parts
 from incidents.reports.blocks import Block, Chart, Column, Figure, Figures, Section, Series, Table
 from incidents.reports.nights import BEGINS, ENDS, WORDS
 from incidents.reports.scope import Scope
-from teams.models import User
+from teams.models import Service, User
 
 from . import counted_pages
 from .enums import Channel
@@ -21,18 +21,21 @@ BY_PERSON, BY_SERVICE, BY_HOUR = 0b011, 0b101, 0b110
 DELIVERY = """
 SELECT n.channel, count(*) FILTER (WHERE n.status = 'sent'),
     count(*) FILTER (WHERE n.attempt_count > 1 AND n.status = 'sent'), count(*) FILTER (WHERE n.status = 'dead')
-FROM notifications_notification n JOIN incidents_incident i ON i.id = n.incident_id
-WHERE n.created_at >= %(start)s AND n.created_at < %(end)s AND n.status IN ('sent', 'dead')
-    AND i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
+FROM notifications_notification n
+WHERE n.created_at >= %(start)s AND n.created_at < %(end)s AND n.status IN ('sent', 'dead') AND {wanted}
 GROUP BY 1 ORDER BY 1
 """
 ERRORS = """
 SELECT n.channel, n.last_error, count(*), count(DISTINCT n.user_id), max(n.updated_at)
-FROM notifications_notification n JOIN incidents_incident i ON i.id = n.incident_id
-WHERE n.status = 'dead' AND n.updated_at >= %(start)s AND n.created_at >= %(start)s AND n.created_at < %(end)s
-    AND i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
+FROM notifications_notification n
+WHERE n.status = 'dead' AND n.updated_at >= %(start)s AND n.created_at >= %(start)s AND n.created_at < %(end)s AND {wanted}
 GROUP BY 1, 2 ORDER BY 3 DESC LIMIT %(most)s
 """
+OF_ANY_INCIDENT = "n.incident_id IS NOT NULL"
+OF_THESE_INCIDENTS = """n.incident_id IN (
+    SELECT i.id FROM incidents_incident i
+    WHERE i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
+)"""
 
 
 def connect() -> None:
@@ -141,12 +144,16 @@ def _by_team(scope: Scope, services: dict[Any, Counter[bool]]) -> Table:
 
 def delivery(scope: Scope) -> list[Block]:
     given = {**scope.parameters, "most": MOST_ERRORS}
+    # Whose report is of all incidents has the most messages, and need not look at one of the incidents.
+    has_all = given["all_severities"] and len(scope.services) == Service.objects.count()
+    wanted = OF_ANY_INCIDENT if has_all else OF_THESE_INCIDENTS
     by_channel = [
-        [_channel(channel), sent, again, dead] for channel, sent, again, dead in _fetch(DELIVERY, given)
+        [_channel(channel), sent, again, dead]
+        for channel, sent, again, dead in _fetch(DELIVERY.format(wanted=wanted), given)
     ]
     errors = [
         [_channel(channel), Truncator(error).chars(200) or "no reason was given", count, people, at]
-        for channel, error, count, people, at in _fetch(ERRORS, given)
+        for channel, error, count, people, at in _fetch(ERRORS.format(wanted=wanted), given)
     ]
     dead = sum(row[3] for row in by_channel)
     sent = sum(row[1] for row in by_channel)

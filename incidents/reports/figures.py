@@ -5,9 +5,10 @@ until the first acknowledgement, whatever became of that; those that were never 
 resolve is until the incident was resolved for good.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -16,58 +17,53 @@ from django.db import connection
 
 from .scope import Scope
 
-COUNTED = """
-    FROM incidents_incident i
-    WHERE i.opened_at >= %(start)s AND i.opened_at < %(end)s AND i.merged_into_id IS NULL
-        AND i.service_id = ANY(%(services)s) AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
+WANTED = """
+    i.merged_into_id IS NULL AND i.service_id = ANY(%(services)s)
+    AND (%(all_severities)s OR i.severity = ANY(%(severities)s))
 """
+COUNTED = f"FROM incidents_incident i WHERE i.opened_at >= %(start)s AND i.opened_at < %(end)s AND {WANTED}"
+TO_ACKNOWLEDGE, TO_RESOLVE = "i.first_acknowledged_at - i.opened_at", "i.resolved_at - i.opened_at"
+
+
+def _sums(which: str = "") -> str:
+    """What Count is made of. Seconds are taken of the sums: those of each would take longer than all the rest."""
+    return f"""
+    count(*) {which}, count(i.first_acknowledged_at) {which},
+    coalesce(date_part('epoch', sum({TO_ACKNOWLEDGE}) {which}), 0),
+    count(i.resolved_at) {which}, coalesce(date_part('epoch', sum({TO_RESOLVE}) {which}), 0)
+    """
+
+
+SUMS = _sums()
+NOW, BEFORE = "FILTER (WHERE i.opened_at >= %(now)s)", "FILTER (WHERE i.opened_at < %(now)s)"
 # date_part gives a float8; extract would go through numeric, which takes several times as long.
-SPANS = """
-    date_part('epoch', i.first_acknowledged_at - i.opened_at) AS to_acknowledge,
-    date_part('epoch', i.resolved_at - i.opened_at) AS to_resolve
+OVERALL = f"""
+SELECT {_sums(NOW)}, {_sums(BEFORE)},
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', {TO_ACKNOWLEDGE})) {NOW},
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', {TO_RESOLVE})) {NOW}
+{COUNTED}
 """
-SUMS = """
-    count(*), count(to_acknowledge), coalesce(sum(to_acknowledge), 0), count(to_resolve), coalesce(sum(to_resolve), 0)
-"""
-MEDIANS = f"""
-SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY to_acknowledge),
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY to_resolve)
-FROM (SELECT {SPANS} {COUNTED}) counted
-"""  # noqa: S608  # nothing but our own words
-TOTALS = f"""
-SELECT opened_at >= %(now)s, {SUMS} FROM (SELECT i.opened_at, {SPANS} {COUNTED}) counted GROUP BY 1
-"""  # noqa: S608
 BY_WHOM = f"""
-SELECT grouping(service_id), service_id, severity, first_acknowledged_by_id, {SUMS}
-FROM (SELECT i.service_id, i.severity, i.first_acknowledged_by_id, {SPANS} {COUNTED}) counted
-GROUP BY GROUPING SETS ((service_id, severity), (first_acknowledged_by_id))
-"""  # noqa: S608
-# First by slots of the clock, of which there are few: local time is dear to reckon, and reckoned once for each.
+SELECT grouping(i.service_id), i.service_id, i.severity, i.first_acknowledged_by_id, {SUMS} {COUNTED}
+GROUP BY GROUPING SETS ((i.service_id, i.severity), (i.first_acknowledged_by_id))
+"""
+# Piece by piece, each a range of the index: few groups at a time, and local time is so many seconds from UTC.
 BY_TIME = f"""
-WITH slots AS MATERIALIZED (
-    SELECT slot, severity, count(*) AS incidents, count(to_acknowledge) AS acknowledged,
-        sum(to_acknowledge) AS to_acknowledge, count(to_resolve) AS resolved, sum(to_resolve) AS to_resolve
-    FROM (SELECT floor(date_part('epoch', i.opened_at) / %(slot)s) AS slot, i.severity, {SPANS} {COUNTED}) counted
+SELECT grouping(hour), bucket, hour, severity, sum(incidents)::bigint, sum(acknowledged)::bigint,
+    coalesce(date_part('epoch', sum(to_acknowledge)), 0), sum(resolved)::bigint,
+    coalesce(date_part('epoch', sum(to_resolve)), 0)
+FROM unnest(%(buckets)s::int[], %(starts)s::timestamptz[], %(ends)s::timestamptz[], %(offsets)s::interval[])
+    AS piece (bucket, since, until, utc_offset),
+LATERAL (
+    SELECT i.severity, date_part('hour', i.opened_at AT TIME ZONE utc_offset)::int AS hour,
+        count(*) AS incidents, count(i.first_acknowledged_at) AS acknowledged, sum({TO_ACKNOWLEDGE}) AS to_acknowledge,
+        count(i.resolved_at) AS resolved, sum({TO_RESOLVE}) AS to_resolve
+    FROM incidents_incident i
+    WHERE i.opened_at >= since AND i.opened_at < until AND {WANTED}
     GROUP BY 1, 2
-), places AS MATERIALIZED (
-    SELECT slot, date_trunc(%(bucket)s, local) AS bucket, date_part('hour', local)::int AS hour,
-        CASE WHEN %(bucket)s = 'hour' THEN date_trunc('hour', to_timestamp(slot * %(slot)s), %(zone)s) END AS hourly
-    FROM (
-        SELECT slot, to_timestamp(slot * %(slot)s) AT TIME ZONE %(zone)s AS local
-        FROM (
-            SELECT slot::float8 FROM generate_series(
-                floor(date_part('epoch', %(start)s::timestamptz) / %(slot)s)::bigint,
-                floor(date_part('epoch', %(end)s::timestamptz) / %(slot)s)::bigint
-            ) AS slot
-        ) every
-    ) placed
-)
-SELECT grouping(hour), bucket, hourly, hour, severity, sum(incidents)::bigint, sum(acknowledged)::bigint,
-    coalesce(sum(to_acknowledge), 0), sum(resolved)::bigint, coalesce(sum(to_resolve), 0)
-FROM slots JOIN places USING (slot)
-GROUP BY GROUPING SETS ((bucket, hourly, severity), (hour))
-"""  # noqa: S608
-HOUR, QUARTER = 3600, 900
+) counted
+GROUP BY GROUPING SETS ((bucket, severity), (hour))
+"""  # noqa: S608  # nothing but our own words
 
 
 @dataclass(frozen=True)
@@ -133,17 +129,14 @@ def total(counts: Iterable[Count]) -> Count:
     return sum(counts, Count())
 
 
-def totals(scope: Scope) -> tuple[Count, Count]:
-    """Of the span, and of the one before. One query."""
+def overall(scope: Scope) -> tuple[Count, Count, tuple[float | None, float | None]]:
+    """Of the span, and of the one before; and the span's medians of the times to acknowledge and to resolve, in seconds.
+
+    One query, which reads the incidents once.
+    """
     both = replace(scope, start=scope.previous.start)
-    found = {is_now: Count(*counted) for is_now, *counted in _fetch(TOTALS, both, now=scope.start)}
-    return found.get(True, Count()), found.get(False, Count())
-
-
-def medians(scope: Scope) -> tuple[float | None, float | None]:
-    """Of the times to acknowledge and to resolve, in seconds."""
-    [found] = _fetch(MEDIANS, scope)
-    return found
+    [(*sums, to_acknowledge, to_resolve)] = _fetch(OVERALL, both, now=scope.start)
+    return Count(*sums[:5]), Count(*sums[5:]), (to_acknowledge, to_resolve)
 
 
 def by_whom(scope: Scope) -> ByWhom:
@@ -160,13 +153,20 @@ def by_whom(scope: Scope) -> ByWhom:
 def by_time(scope: Scope) -> ByTime:
     """By the span's columns (scope.buckets) and severity, and by hour of the day. One query."""
     found = ByTime({}, {})
-    # Not every zone is whole hours away from UTC.
-    has_odd = any(at.astimezone(scope.zone).utcoffset().seconds % HOUR for at in (scope.start, scope.end))  # type: ignore[union-attr]
-    for is_bucket, bucket, hourly, hour, severity, *counted in _fetch(
-        BY_TIME, scope, slot=QUARTER if has_odd else HOUR
-    ):
+    buckets = scope.buckets()
+    # In UTC: what is of one zone is compared by its wall clock, on which an hour may come twice.
+    edges = sorted(
+        {at.astimezone(UTC) for at in (scope.start, *buckets[1:], *scope.clock_changes(), scope.end)}
+    )
+    pieces = {
+        "buckets": [bisect_right(buckets, since) - 1 for since in edges[:-1]],
+        "starts": edges[:-1],
+        "ends": edges[1:],
+        "offsets": [f"{scope.utc_offset(since).total_seconds()} seconds" for since in edges[:-1]],
+    }
+    for is_bucket, bucket, hour, severity, *counted in _fetch(BY_TIME, scope, **pieces):
         if is_bucket:
-            found.by_bucket[hourly or bucket.replace(tzinfo=scope.zone), severity] = Count(*counted)
+            found.by_bucket[buckets[bucket], severity] = Count(*counted)
         else:
             found.by_hour[hour] = Count(*counted)
     return found

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from incidents.enums import SEVERITIES, Severity
 from teams.models import Service, Team
 
+DAY, QUARTER = timedelta(days=1), timedelta(minutes=15)
 LONGEST_BY_HOURS = timedelta(days=2)
 LONGEST_BY_DAYS = timedelta(days=92)
 LONGEST_BY_WEEKS = timedelta(days=731)
@@ -74,6 +75,21 @@ class Scope:
             else:
                 day += timedelta(days=7 if self.bucket == "week" else 1)
         return found
+
+    def utc_offset(self, at: datetime) -> timedelta:
+        """How far the zone's clocks are ahead of UTC then."""
+        return at.astimezone(self.zone).utcoffset() or timedelta()
+
+    def clock_changes(self) -> list[datetime]:
+        """When in the span the zone's clocks are put on or back, which is at a quarter of an hour of UTC."""
+        found = []
+        day = self.start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day < self.end:
+            quarters = [day + QUARTER * number for number in range(DAY // QUARTER + 1)]
+            if self.utc_offset(day) != self.utc_offset(quarters[-1]):
+                found += [at for at in quarters[1:] if self.utc_offset(at) != self.utc_offset(at - QUARTER)]
+            day += DAY
+        return [at for at in found if self.start < at < self.end]
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), self.zone)

@@ -33,8 +33,7 @@ def connect() -> None:
 
 
 def summary(scope: Scope) -> list[Block]:
-    now, before = figures.totals(scope)
-    to_acknowledge, to_resolve = figures.medians(scope)
+    now, before, (to_acknowledge, to_resolve) = figures.overall(scope)
     return [
         Figures(
             [

@@ -102,10 +102,10 @@ def test_means_medians_and_the_span_before(db):
     happened(service, ago=timedelta(days=8), acknowledged=30, resolved=300)
     week = scope()
     now, before = figures.by_whom(week).all, figures.by_whom(week.previous).all
-    assert figures.totals(week) == (now, before)
+    assert figures.overall(week)[:2] == (now, before)
     assert (now.incidents, now.acknowledged, now.resolved) == (4, 3, 2)
     assert (now.mtta, now.mttr) == (260, 900)
-    assert figures.medians(week) == (120, 900)
+    assert figures.overall(week)[2] == (120, 900)
     assert (before.incidents, before.mtta, before.mttr) == (1, 30, 300)
 
 
@@ -157,6 +157,20 @@ def test_zones_that_are_no_whole_hours_away(db, clock):
     assert {at for at, _ in found.by_bucket} < set(day.buckets())
 
 
+def test_hours_and_days_are_those_of_the_clock_around_its_change(db):
+    """Clocks went forward in Berlin on 29 March 2026 at 01:00 UTC, and back on 25 October 2026 at 01:00 UTC."""
+    service = ServiceFactory()
+    for month, day, hour, minute in [(3, 29, 0, 59), (3, 29, 1, 0), (3, 29, 21, 59), (3, 29, 22, 0)]:
+        IncidentFactory(service=service, opened_at=datetime(2026, month, day, hour, minute, tzinfo=UTC))
+    for month, day, hour, minute in [(10, 25, 0, 30), (10, 25, 1, 30), (10, 25, 22, 59), (10, 25, 23, 0)]:
+        IncidentFactory(service=service, opened_at=datetime(2026, month, day, hour, minute, tzinfo=UTC))
+    march = figures.by_time(scope(start=datetime(2026, 3, 29, tzinfo=BERLIN), days=2, zone=BERLIN))
+    assert {hour: count.incidents for hour, count in march.by_hour.items()} == {1: 1, 3: 1, 23: 1, 0: 1}
+    october = figures.by_time(scope(start=datetime(2026, 10, 20, tzinfo=BERLIN), days=7, zone=BERLIN))
+    assert {hour: count.incidents for hour, count in october.by_hour.items()} == {2: 2, 23: 1, 0: 1}
+    assert {at.day: count.incidents for (at, _), count in october.by_bucket.items()} == {25: 3, 26: 1}
+
+
 def test_severities_narrow_it(db):
     service = ServiceFactory()
     happened(service, ago=timedelta(hours=1), severity=Severity.LOW)
@@ -165,6 +179,15 @@ def test_severities_narrow_it(db):
 
 
 # Spans
+
+
+def test_a_span_knows_when_its_clocks_change():
+    year = Scope(datetime(2026, 1, 1, 12, tzinfo=BERLIN), datetime(2027, 1, 1, 12, tzinfo=BERLIN), BERLIN, {})
+    assert year.clock_changes() == [
+        datetime(2026, 3, 29, 1, tzinfo=UTC),
+        datetime(2026, 10, 25, 1, tzinfo=UTC),
+    ]
+    assert Scope(year.start, datetime(2026, 3, 29, 1, tzinfo=UTC), BERLIN, {}).clock_changes() == []
 
 
 def test_the_span_before_has_as_many_days_across_a_change_of_clocks():

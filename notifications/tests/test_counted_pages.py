@@ -146,6 +146,18 @@ def test_counted_months_tell_what_the_rows_tell(services):
         )
 
 
+def test_of_a_month_that_a_span_cuts_the_shorter_part_is_read():
+    september, october, november = (datetime(2025, month, 1, tzinfo=UTC) for month in (9, 10, 11))
+    start, end = datetime(2025, 10, 20, tzinfo=UTC), datetime(2025, 11, 10, tzinfo=UTC)
+    made = counted_pages.plan(september, start, end, [october.date()])
+    assert made.months == {october.date(): False}
+    assert made.pieces == [(start, november), (september, october), (november, end)]
+    # From the 20th: taken from the count, which stands for the span before, and added to the span.
+    assert made.shares == [(0, False, -1), (0, True, 1), (1, False, 1), (2, True, 1)]
+    # More of November is outside than within: its count would save nothing.
+    assert november.date() not in counted_pages.plan(september, start, end, [november.date()]).months
+
+
 def months():
     """Those that are told as they were counted."""
     counted = CountedPagesMonth.objects.order_by("month").values_list("month", flat=True)
@@ -213,7 +225,7 @@ def test_a_month_that_changes_as_a_report_reads_is_read_anew(services, monkeypat
         datetime(2026, 1, 1, tzinfo=UTC), NOW, ZoneInfo("UTC"), {s.pk: s for s in services}, [paged.severity]
     )
     found = by_key(told(scope))
-    assert looks == [["Dec", "Jan", "Feb"], ["Dec"]]
+    assert looks == [["Nov", "Dec", "Jan", "Feb"], ["Nov", "Dec"]]
     assert without_hours_of_what_is_no_page(found) == without_hours_of_what_is_no_page(reckoned(scope))
 
 

@@ -1,11 +1,13 @@
 """Pages and deliveries in reports."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
 
+from incidents.enums import Severity
 from incidents.reports.scope import Scope
 from incidents.tests.factories import IncidentFactory
 from notifications import report_parts
@@ -109,3 +111,25 @@ def test_deliveries_that_failed_and_why(service, scope):
     found = tables(report_parts.delivery(scope))
     assert found["delivery-by-channel"] == [["Email", 2, 1, 2]]
     assert [row[:4] for row in found["delivery-failures"]] == [["Email", "timed out", 2, 2]]
+
+
+def test_deliveries_are_those_of_the_incidents_that_are_asked_for(service, scope):
+    def sent(scope):
+        return tables(report_parts.delivery(scope))["delivery-by-channel"]
+
+    at = timezone.now() - timedelta(hours=1)
+    page(service, UserFactory(), at)
+    low = IncidentFactory(service=service, severity=Severity.LOW, opened_at=at)
+    page(service, UserFactory(), at, incident=low)
+    NotificationFactory(
+        purpose=Purpose.TEST,
+        incident=None,
+        run_id=None,
+        created_at=at,
+        status=NotificationStatus.SENT,
+        sent_at=at,
+    )
+    assert sent(scope) == [["Email", 2, 0, 0]]
+    assert sent(replace(scope, severities=[Severity.LOW])) == [["Email", 1, 0, 0]]
+    page(ServiceFactory(), UserFactory(), at)
+    assert sent(scope) == [["Email", 2, 0, 0]]
