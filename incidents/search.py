@@ -5,6 +5,7 @@ whatever stands in the text as it was typed, also inside a word (“eu-1-work”
 """
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
@@ -49,13 +50,14 @@ def found_ids(text: str) -> list[UUID]:
     return [row["found"] for row in found[:MOST_FOUND]]
 
 
-def _titled(words: SearchQuery) -> QuerySet[Incident, dict[str, UUID]]:
+def _titled(words: SearchQuery) -> QuerySet[Any]:
     """Incidents with the words in their titles; of common words the newest MOST_FOUND."""
     incidents = Incident.objects.order_by("-pk").annotate(words=SearchVector("title", config=WORDS))
     titled = incidents.filter(words=words).values(found=F("pk"))
     # What most titles say is soon met among the newest. For anything else PostgreSQL would go that way too, and take far
     # more titles apart than it reckons: without an order it has to use their index.
-    is_common = sum(incidents.values_list(Q(words=words), flat=True)[:SAMPLED]) > SAMPLED // 2
+    newest = incidents.annotate(is_so=Q(words=words)).values_list("is_so", flat=True)[:SAMPLED]
+    is_common = sum(newest) > SAMPLED // 2
     return titled[:MOST_FOUND] if is_common else titled.order_by()
 
 
