@@ -16,6 +16,7 @@ from unfold import widgets
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.paginator import InfinitePaginator
 
+from openalert import admin_lists
 from openalert.admin_access import ModelAdmin as RoleModelAdmin
 from openalert.admin_access import TabularInline
 
@@ -38,6 +39,8 @@ LOOKS: Sequence[tuple[type[forms.Widget], list[str]]] = (
     (forms.Textarea, widgets.TEXTAREA_CLASSES),
     (Input, widgets.INPUT_CLASSES),
 )
+
+admin_lists.make_headers_once()
 
 TEXT_ROWS = 4  # Django's ten fill a phone; the corner is there to be pulled
 
