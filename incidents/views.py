@@ -57,6 +57,9 @@ def incident_list(request: HttpRequest) -> HttpResponse:
         "incidents/list.html",
         {
             "form": form,
+            # By their iterators: of the choices themselves, a list or a loop first asks the database how many they are.
+            "teams": list(iter(form.fields["team"].choices)),
+            "services": list(iter(form.fields["service"].choices)),
             "wanted": wanted,
             "page": page,
             "rows": [(incident, notes[incident.pk]) for incident in page],
