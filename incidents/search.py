@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import F, Q, QuerySet
+from django.db.models import BooleanField, F, Func, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Upper
 
@@ -62,8 +62,14 @@ def _titled(words: SearchQuery) -> QuerySet[Any]:
 
 
 def among(ids: Iterable[UUID]) -> Q:
-    """Those of these ids. As one parameter: thousands of them take longer to write into a statement than to look up."""
-    return Q(pk__in=RawSQL("SELECT unnest(%s::uuid[])", [sql.as_array(map(str, ids))]))
+    """Those of these ids. As one parameter: thousands of them take longer to write into a statement than to look up.
+
+    Compared with an array, not with rows made of it: then PostgreSQL knows how many there are, and looks them up at once.
+    """
+    array = RawSQL("%s::uuid[]", [sql.as_array(map(str, ids))])
+    return Q(
+        Func(F("pk"), array, template="%(expressions)s", arg_joiner=" = ANY ", output_field=BooleanField())
+    )
 
 
 def says(text: str) -> Q:
