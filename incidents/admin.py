@@ -1,6 +1,7 @@
 """The administrator's view of incidents: records, with the two answers that anybody may have to give."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -16,6 +17,8 @@ from .models import Incident, ReportSchedule, ReportSent, ResponseSettings, Stak
 from .reports import mail
 from .response_forms import ResponseSettingsForm
 from .timeline import Actor
+
+NEWEST_ENTRIES = 10_000
 
 
 class TimelineInline(RecordInline):
@@ -74,10 +77,19 @@ class IncidentAdmin(RecordAdmin):
         self.message_user(request, f"{done} incidents: {answer.__name__}d.", messages.SUCCESS)
 
 
+class DoorFilter(admin.AllValuesFieldListFilter):
+    """Offers the doors of the newest entries: to find those of all, every entry would be read."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        newest = TimelineEntry.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        self.lookup_choices = self.lookup_choices.filter(pk__gt=newest - NEWEST_ENTRIES)
+
+
 @admin.register(TimelineEntry)
 class TimelineEntryAdmin(RecordAdmin):
     list_display = ("at", "incident", "kind", "what", "actor_name", "via")
-    list_filter = ("kind", "actor_kind", "via", "at")
+    list_filter = ("kind", "actor_kind", ("via", DoorFilter), "at")
     list_select_related = ("incident",)
     search_fields = ("incident__title", "=incident__number", "actor_name")
 

@@ -36,8 +36,8 @@ class FilterForm(forms.Form):
 
     def __init__(self, data: Any, *, user: User) -> None:
         super().__init__(data)
-        self.fields["team"].queryset = Team.objects.visible_to(user)
-        self.fields["service"].queryset = Service.objects.visible_to(user)
+        self.fields["team"].queryset = Team.objects.visible_to(user).only("name")
+        self.fields["service"].queryset = Service.objects.visible_to(user).only("name")
 
     def filter(self) -> IncidentFilter:
         self.full_clean()

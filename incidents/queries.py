@@ -1,5 +1,6 @@
 """Reads over several tables, scoped by who asks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -27,6 +28,21 @@ STATUS_ORDER = Case(
     ),
     output_field=IntegerField(),
 )
+
+# What a row of a list says of an incident.
+SHOWN = [
+    "number",
+    "title",
+    "severity",
+    "status",
+    "opened_at",
+    "snoozed_until",
+    "service__name",
+    "service__team__name",
+    "assigned_to__name",
+    "assigned_to__email",
+    "merged_into__number",
+]
 
 
 @dataclass(frozen=True)
@@ -60,10 +76,20 @@ def incidents_for_list(user: User, wanted: IncidentFilter) -> IncidentQuerySet:
     What wants an answer stands first, then what is worst, then what is new; where resolved ones are among them,
     the newest.
     """
-    incidents = _narrowed(user, wanted).select_related("service__team", "assigned_to", "merged_into")
+    incidents = _narrowed(user, wanted)
     if wanted.state != UNRESOLVED:
         return incidents.order_by("-opened_at", "-pk")
     return incidents.with_severity_rank().order_by(STATUS_ORDER, "severity_rank", "-opened_at", "-pk")
+
+
+def rows_of(ids: Sequence[UUID]) -> list[Incident]:
+    """These incidents, in this order, with what a list says of each and no more. One query.
+
+    Apart from finding them: to put thousands in order, they are not joined with all that fifty show.
+    """
+    incidents = Incident.objects.select_related("service__team", "assigned_to", "merged_into").only(*SHOWN)
+    by_id = incidents.in_bulk(ids)
+    return [by_id[pk] for pk in ids if pk in by_id]
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,11 @@ def incident_list(request: HttpRequest) -> HttpResponse:
     wanted = form.filter()
     found = queries.incidents_for_list(request.user, wanted)
     counts = queries.counts_of(request.user, wanted)
-    paginator = Paginator(found, PAGE_SIZE)
+    paginator = Paginator(found.values_list("pk", flat=True), PAGE_SIZE)
     if (count := counts.of_state(wanted.state)) is not None:
         paginator.count = count  # counted already
     page = paginator.get_page(request.GET.get("page"))
+    page.object_list = queries.rows_of(list(page))
     notes = parts.notes_for(page)
     tabs = [
         (queries.UNRESOLVED, "Unresolved", counts.unresolved),
@@ -56,6 +57,9 @@ def incident_list(request: HttpRequest) -> HttpResponse:
         "incidents/list.html",
         {
             "form": form,
+            # By their iterators: of the choices themselves, a list or a loop first asks the database how many they are.
+            "teams": list(iter(form.fields["team"].choices)),
+            "services": list(iter(form.fields["service"].choices)),
             "wanted": wanted,
             "page": page,
             "rows": [(incident, notes[incident.pk]) for incident in page],

@@ -16,6 +16,7 @@ from unfold import widgets
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.paginator import InfinitePaginator
 
+from openalert import admin_lists
 from openalert.admin_access import ModelAdmin as RoleModelAdmin
 from openalert.admin_access import TabularInline
 
@@ -39,10 +40,14 @@ LOOKS: Sequence[tuple[type[forms.Widget], list[str]]] = (
     (Input, widgets.INPUT_CLASSES),
 )
 
+admin_lists.make_headers_once()
+
 TEXT_ROWS = 4  # Django's ten fill a phone; the corner is there to be pulled
 
 
 class ModelAdmin(RoleModelAdmin):
+    list_per_page = 50  # each takes Unfold a millisecond and more
+
     def get_form(
         self, request: HttpRequest, obj: models.Model | None = None, change: bool = False, **options: Any
     ) -> type[forms.ModelForm]:
@@ -62,7 +67,6 @@ class RecordAdmin(ModelAdmin):
     paginator = InfinitePaginator
     show_full_result_count = False
     list_disable_select_all = True
-    list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -263,6 +263,8 @@ class TimelineEntry(models.Model):
                 condition=Q(kind=Kind.NOTE),
                 name="timeline_note_trigram",
             ),
+            # For a search by two letters, which no trigram has: all notes, the newest incidents' first.
+            models.Index(fields=["incident"], condition=Q(kind=Kind.NOTE), name="timeline_note_by_incident"),
         ]
 
     def __str__(self) -> str:
