@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 3
 # Another is begun when it has so many alerts: small ones had better grow.
-WORTH_BEGINNING = 24
+WORTH_BEGINNING = 32
 MAX_BATCH = 1_000
 # How often in a row others may go before the request that has waited longest.
 MOST_OVERTAKING = 4
