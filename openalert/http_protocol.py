@@ -103,6 +103,7 @@ class ShortCycle:
 
 class Protocol(HttpToolsProtocol):
     cycle: Any
+    url = b""  # nothing may have been parsed on a connection before one of its requests goes the long way
     _length = b""
     _lines: Lines | None = None  # of the last request that could have been a plain one
     _rests_since: float | None = None

@@ -140,7 +140,7 @@ def test_a_head_that_was_seen_before_says_the_same_again_whatever_follows_it(web
         request, following = post(integration, alert("mine-3")), post(integration, alert("mine-4"))
         head = request.index(b"\r\n\r\n") + 4
         connection.sendall(request[:head])
-        time.sleep(0.2)
+        time.sleep(0.2)  # so that it is read by itself
         connection.sendall(request[head:])
         assert answers(connection, 1)[0][0] == 202
         connection.sendall(request + following[:-9])
@@ -152,6 +152,10 @@ def test_a_head_that_was_seen_before_says_the_same_again_whatever_follows_it(web
         assert answers(connection, 1)[0][0] == 400
         connection.sendall(request * 3)
         assert [status for status, *_ in answers(connection, 3)] == [202] * 3
+    # The first on a connection, of which nothing was parsed yet, and which has to go the long way.
+    with connect(stack) as fresh:
+        fresh.sendall(request.replace(b'"low"', b'"lol"'))
+        assert answers(fresh, 1)[0][0] == 400
     assert set(Alert.objects.filter(integration=other).values_list("dedup_key", flat=True)) == {
         f"hers-{turn}" for turn in range(3)
     }
@@ -169,7 +173,7 @@ def test_empty_lines_between_requests_are_no_head(web, integration):
             connection.sendall(post(integration, body))
             assert answers(connection, 1)[0][0] == 202
         connection.sendall(b"\r\n\r\n" + empty)
-        time.sleep(0.2)
+        time.sleep(0.2)  # so that they are read by themselves
         connection.sendall(post(integration, body))
         assert answers(connection, 1)[0][0] == 202
     with connect(stack) as stranger:
