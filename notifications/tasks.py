@@ -1,14 +1,23 @@
 """Celery's doors into the outbox."""
 
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
+from celery.signals import celeryd_after_setup
 from django.conf import settings
 
-from . import chat, counted_pages, fallback, outbox, retention, subscriber_mail, webhooks
+from . import chat, counted_pages, fallback, messages, outbox, retention, subscriber_mail, webhooks
 from .standby import LeftBehind
 
 left_behind = LeftBehind(settings.CELERY_WORKER_CONCURRENCY)
+
+
+@celeryd_after_setup.connect
+def make_ready(instance: Any, **_: Any) -> None:
+    """A sender loads what messages are made of before it takes pages: the first of them have no time for it."""
+    if "delivery" in instance.app.amqp.queues.consume_from:
+        messages.load()
 
 
 @shared_task

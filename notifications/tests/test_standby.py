@@ -3,10 +3,12 @@
 import threading
 
 import pytest
+from celery import Celery
+from celery.signals import celeryd_after_setup
 from django.db import OperationalError, connection
 
 from incidents.tests.factories import IncidentFactory
-from notifications import leases, outbox, results, waking
+from notifications import leases, messages, outbox, results, tasks, waking
 from notifications.enums import Channel, NotificationStatus
 from notifications.leases import LEASE
 from notifications.models import Notification
@@ -136,3 +138,14 @@ def test_page_that_needs_another_way_finds_it_without_wake_ups(db, clock, gate):
     LeftBehind(1).look()
     page.refresh_from_db()
     assert (page.needs_fallback, page.fell_back_at) == (False, clock.now)
+
+
+@pytest.mark.parametrize("queue", ["delivery", "openalert"])
+def test_a_sender_loads_messages_before_it_takes_pages(queue, monkeypatch):
+    loaded = []
+    assert tasks.make_ready in [receiver() for _, receiver in celeryd_after_setup.receivers]
+    monkeypatch.setattr(messages, "load", lambda: loaded.append(queue))
+    app = Celery(broker="memory://", set_as_current=False)
+    worker = app.Worker(queues=[queue], pool="solo")
+    celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
+    assert loaded == (["delivery"] if queue == "delivery" else [])
