@@ -4,10 +4,10 @@ import asyncio
 import gc
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openalert.settings")
-without_limit = get_asgi_application()
+django.setup(set_prefix=False)
 
 # What follows imports models, so it must come after the line above.
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope  # noqa: E402
@@ -19,13 +19,14 @@ from incidents.consumers import LiveConsumer  # noqa: E402
 from openalert import draining  # noqa: E402
 from openalert.body_limit import BodyLimit  # noqa: E402
 from openalert.health import web_process  # noqa: E402
+from openalert.one_thread import OneThreadHandler  # noqa: E402
 from teams import first_admin  # noqa: E402
 
 # Mail comes with its attachments.
 LONGER = {"/integrations-inbound/": sendgrid_inbound.MAX_BODY_BYTES}
 
 intake_application = door.Door()
-django_application = BodyLimit(without_limit, longer=LONGER)  # type: ignore[arg-type]
+django_application = BodyLimit(OneThreadHandler(), longer=LONGER)  # type: ignore[arg-type]
 live_application = URLRouter([path("ws/live/", LiveConsumer.as_asgi())])
 
 

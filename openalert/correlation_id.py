@@ -2,11 +2,10 @@
 that the request wakes, WebSockets and requests to others."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
 from openalert.ids import uuid7_text
@@ -48,25 +47,12 @@ def being(value: str) -> Iterator[None]:
 class CorrelationIdMiddleware:
     """Sets `request.correlation_id`, the context variable, and the response's X-Correlation-ID."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         request.correlation_id = accept_or_make(request.headers.get(HEADER))  # type: ignore[attr-defined]
-        if iscoroutinefunction(self):
-            return self.handle_async(request)
         with being(request.correlation_id):  # type: ignore[attr-defined]
             response = self.get_response(request)
-        response[HEADER] = request.correlation_id  # type: ignore[index,attr-defined]
-        return response
-
-    async def handle_async(self, request: HttpRequest) -> HttpResponse:
-        with being(request.correlation_id):  # type: ignore[attr-defined]
-            response = await self.get_response(request)  # type: ignore[misc]
         response[HEADER] = request.correlation_id  # type: ignore[attr-defined]
         return response

@@ -10,12 +10,11 @@ import ipaddress
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import redis
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
@@ -54,35 +53,17 @@ DOORS = (
 class GuessingMiddleware:
     """Before sessions: who is held back costs one question to the cache server."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        if self.is_async:
-            return self.handle_async(request)
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         door = door_of(request)
         if door is None:
             return self.get_response(request)
         if wait := held_back(door, request):
             return refusal(request, wait)
         response = self.get_response(request)
-        note(door, request, response.status_code)  # type: ignore[union-attr]
-        return response
-
-    async def handle_async(self, request: HttpRequest) -> HttpResponse:
-        door = door_of(request)
-        if door is None:
-            return await self.get_response(request)  # type: ignore[misc]
-        if wait := await sync_to_async(held_back)(door, request):
-            return await sync_to_async(refusal)(request, wait)
-        response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
-        await sync_to_async(note)(door, request, response.status_code)
+        note(door, request, response.status_code)
         return response
 
 

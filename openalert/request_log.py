@@ -5,9 +5,8 @@ Intake has none (alerts.door): it would cost as much as the alert. What it refus
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
@@ -21,27 +20,14 @@ PROBES = ("/healthz", "/readyz", "/metrics")
 class RequestLogMiddleware:
     """Behind CorrelationIdMiddleware, before all others."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         if not settings.LOG_REQUESTS:
             raise MiddlewareNotUsed
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        if iscoroutinefunction(self):
-            return self.handle_async(request)
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         began = time.perf_counter()
         response = self.get_response(request)
-        log(request, response, time.perf_counter() - began)  # type: ignore[arg-type]
-        return response
-
-    async def handle_async(self, request: HttpRequest) -> HttpResponse:
-        began = time.perf_counter()
-        response = await self.get_response(request)  # type: ignore[misc]
         log(request, response, time.perf_counter() - began)
         return response
 
