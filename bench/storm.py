@@ -2,8 +2,9 @@
 
 Starts `manage.py up` in a temporary folder, sends so many alerts of so many failures within so many seconds, evenly,
 over a few kept connections, in requests of one, ten and fifty alerts. Meanwhile people who are signed in go round the
-incidents' pages with all their parts, and keep live connections open. At the end the alerts and incidents are counted
-in the database, and a page's delay is from the sending of the failure's first alert until the page was handed over.
+incidents' pages with all their parts, each at their own pace (those who keep step all wait for each other), and keep
+live connections open. At the end the alerts and incidents are counted in the database, and a page's delay is from the
+sending of the failure's first alert until the page was handed over.
 
 The load runs on the same machine, and takes of its time. Everything stays on 127.0.0.1.
 """
@@ -42,7 +43,7 @@ SITE = f"http://127.0.0.1:{PORT}"
 CONNECTIONS = 16
 SIZES = [1] * 8 + [10, 50]  # of requests
 HOSTS = 200  # of a failure: each is an alert of its own, and repeated
-THINK_SECONDS = 0.5
+THINK_SECONDS = 2  # on average
 STARTS_WITHIN = 120
 SETTLES_WITHIN = 30
 
@@ -151,7 +152,7 @@ class Visitors:
                 page = await self.get(client, "incident's page", random.choice(paths))
                 for part in re.findall(r'hx-get="([^"]+)"[^>]*hx-trigger="load', page):
                     await self.get(client, "a part of it", part, headers={"HX-Request": "true"})
-            await asyncio.sleep(THINK_SECONDS)
+            await asyncio.sleep(random.uniform(0, 2 * THINK_SECONDS))
 
     async def get(self, client: httpx.AsyncClient, what: str, path: str, **options: object) -> str:
         began = time.perf_counter()
@@ -309,6 +310,7 @@ def main() -> None:
     parser.add_argument("--visitors", type=int, default=4)
     given = parser.parse_args()
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", PORT))
     with (
         tempfile.TemporaryDirectory(prefix="openalert-storm-") as folder,
