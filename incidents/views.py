@@ -45,6 +45,7 @@ def incident_list(request: HttpRequest) -> HttpResponse:
     page = paginator.get_page(request.GET.get("page"))
     page.object_list = queries.rows_of(list(page))
     notes = parts.notes_for(page)
+    my_teams = set(teams_to_respond_for(request.user))
     tabs = [
         (queries.UNRESOLVED, "Unresolved", counts.unresolved),
         *((status, status.label, counts.by_status[status]) for status in queries.UNRESOLVED_STATUSES),
@@ -62,7 +63,10 @@ def incident_list(request: HttpRequest) -> HttpResponse:
             "services": list(iter(form.fields["service"].choices)),
             "wanted": wanted,
             "page": page,
-            "rows": [(incident, notes[incident.pk]) for incident in page],
+            "rows": [
+                (incident, notes[incident.pk], not incident.is_resolved and incident.service.team in my_teams)
+                for incident in page
+            ],
             "tabs": tabs,
             "by_severity": [
                 (severity, count, severity in wanted.severities)
@@ -78,7 +82,7 @@ def incident_list(request: HttpRequest) -> HttpResponse:
             "most_found": search.MOST_FOUND,
             "snoozes": SNOOZES,
             "severities": Severity,
-            "my_teams": set(teams_to_respond_for(request.user)),
+            "my_teams": my_teams,
             "first_alert": FIRST_ALERT,
             "is_filtered": any(request.GET.get(name) for name in form.fields if name != "state"),
         },

@@ -1,17 +1,35 @@
-"""The small pieces that a list has hundreds of, made without templates; _severity.html and its like include them."""
+"""The small pieces that a page has hundreds of: made without templates, and known in every template (`builtins`)."""
 
 from datetime import datetime
 from functools import lru_cache
 
 from django import template
-from django.template.defaultfilters import capfirst, date
+from django.template.defaultfilters import capfirst
+from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import template_localtime
 
-from .icon_tags import icon
+from teams.models import User
 
 register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, size: str = "", label: str = "") -> SafeString:
+    """A symbol of static/img/icons.svg. `size` is sm or lg; `label` only when no words stand beside it."""
+    return _icon(str(name), str(size or ""), str(label or ""))
+
+
+@lru_cache(maxsize=1000)
+def _icon(name: str, size: str, label: str) -> SafeString:
+    return format_html(
+        '<svg class="icon{}"{}><use href="{}#{}"/></svg>',
+        f" icon-{size}" if size else "",
+        format_html(' role="img" aria-label="{}"', label) if label else SafeString(' aria-hidden="true"'),
+        static("img/icons.svg"),
+        name,
+    )
 
 
 @register.simple_tag
@@ -32,22 +50,54 @@ def _severity_badge(severity: str) -> SafeString:
 @register.simple_tag
 def status_pill(status: str, until: datetime | None = None) -> SafeString:
     """`until`: when a snooze ends."""
-    status = str(status)
+    ends = format_html(" until {}", local_time(until)) if until else ""
+    return _status_pill(str(status), ends)
+
+
+@lru_cache(maxsize=100)
+def _status_pill(status: str, ends: str) -> SafeString:
     return format_html(
         '<span class="pill" data-status="{}">{}{}{}</span>',
         status,
         icon(f"status-{status}"),
         capfirst(status),
-        format_html(" until {}", _time(until, "data-local", "j M, H:i")) if until else "",
+        ends,
+    )
+
+
+@register.simple_tag
+def avatar(person: User, size: str = "") -> SafeString:
+    """`size` is sm or lg; the person's name must stand beside it or in a label."""
+    return format_html(
+        '<span class="avatar{}" data-hue="{}" title="{}" aria-hidden="true">{}</span>',
+        f" avatar-{size}" if size else "",
+        str(person.pk)[-1],
+        person,
+        person.initials,
     )
 
 
 @register.simple_tag
 def time_ago(at: datetime | None) -> SafeString:
     """An instant, which the page shows as “3 min ago”."""
-    return _time(at, "data-relative", "j M Y, H:i T")
+    return _time(at, "data-relative", "%-d %b %Y, %H:%M %Z")
 
 
-def _time(at: datetime | None, how: str, words: str) -> SafeString:
+@register.simple_tag
+def local_time(at: datetime | None) -> SafeString:
+    """An instant, which the page shows in the time zone of who looks."""
+    return _time(at, "data-local", "%-d %b, %H:%M")
+
+
+@register.simple_tag
+def countdown(at: datetime | None, big: bool = False) -> SafeString:
+    """An instant to come, which the page shows as “0:42”."""
+    return _time(at, f'class="countdown{" countdown-big" if big else ""}" data-countdown', "%H:%M:%S %Z")
+
+
+def _time(at: datetime | None, attributes: str, words: str) -> SafeString:
+    if at is None:
+        return SafeString()
     local = template_localtime(at)
-    return format_html('<time datetime="{}" {}>{}</time>', date(local, "c"), how, date(local, words))
+    # Digits, and names of months and zones: nothing to escape.
+    return mark_safe(f'<time datetime="{local.isoformat()}" {attributes}>{local:{words}}</time>')  # noqa: S308
