@@ -22,6 +22,7 @@ from .models import Alert, Change, Heartbeat, Integration, MaintenanceWindow
 class IntegrationAdmin(IntegrationActions, ModelAdmin):
     list_display = ("name", "service", "team", "source", "grouping", "is_enabled", "key", "has_alerts")
     list_filter = ("service__team", "source", "is_enabled", "grouping")
+    list_per_page = 25  # each has more columns and actions than others
     list_select_related = ("service__team",)
     search_fields = ("name", "service__name", "=key_hint")
     autocomplete_fields = ("service",)

@@ -14,7 +14,7 @@ from incidents.models import Incident
 from .counts import counts_of
 from .models import Alert
 
-NEWEST_SEARCHED = 50_000
+NEWEST_SEARCHED = 25_000
 
 
 def connect() -> None:

@@ -21,7 +21,9 @@ from .models import Incident, TimelineEntry
 from .models.incident import NOTE, WORDS
 
 LARGEST_NUMBER = 2**63 - 1
-MOST_FOUND = 2_000
+MOST_FOUND = 1_000
+# Shorter texts have no trigram: to look for them within words means to read every note.
+SHORTEST_WITHIN = 3
 # So many of the newest titles tell whether words are common.
 SAMPLED = 200
 
@@ -37,9 +39,11 @@ def found_ids(text: str) -> list[UUID]:
         notes.annotate(words=SearchVector(NOTE, config=WORDS))
         .filter(words=words)
         .values(found=F("incident")),
-        notes.annotate(note=Upper(NOTE)).filter(note__contains=text.upper()).values(found=F("incident")),
         *(search(text) for search in parts.searches),
     ]
+    if len(text) >= SHORTEST_WITHIN:
+        within = notes.annotate(note=Upper(NOTE)).filter(note__contains=text.upper())
+        sides.append(within.values(found=F("incident")))
     number = text.removeprefix("#")
     if number.isdecimal() and int(number) <= LARGEST_NUMBER:
         sides.append(incidents.filter(number=int(number)).values(found=F("pk")))

@@ -88,14 +88,11 @@ class ShortCycle:
             raise
         if not self.keep_alive:
             headers.append((b"connection", b"close"))
-        lines = [STATUS_LINE[answer.status]]
-        for name, value in (*protocol.server_state.default_headers, *headers):
-            lines += (name, b": ", value, b"\r\n")
-        lines += (b"\r\n", body)
+        lines = [b"%b: %b\r\n" % line for line in (*protocol.server_state.default_headers, *headers)]
         self.response_complete = True
         transport = protocol.transport
         if not transport.is_closing():
-            transport.write(b"".join(lines))
+            transport.write(b"".join((STATUS_LINE[answer.status], *lines, b"\r\n", body)))
             if not self.keep_alive:
                 transport.close()
         protocol.on_response_complete()

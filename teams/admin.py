@@ -196,6 +196,7 @@ class TeamAdmin(ModelAdmin):
 class MembershipAdmin(ModelAdmin):
     list_display = ("user", "team", "role", "from_identity")
     list_editable = ("role",)
+    list_per_page = 25  # each has widgets
     list_filter = ("team", "role", "from_identity")
     list_select_related = ("user", "team")
     search_fields = ("user__name", "user__email", "team__name")
