@@ -28,6 +28,8 @@ class Linked:
 def links_of(incident: Incident, *, user: User) -> list[Linked]:
     """Both ways, as far as `user` may see the others, in the order of linking. Three queries at most."""
     links = list(IncidentLink.objects.filter(Q(incident=incident) | Q(other=incident)))
+    if not links:
+        return []
     others = {
         other.pk: other
         for other in Incident.objects.visible_to(user)

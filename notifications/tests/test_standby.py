@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from celery import Celery
+from celery import Celery, current_app
 from celery.signals import celeryd_after_setup
 from django.db import OperationalError, connection
 
@@ -145,7 +145,11 @@ def test_a_sender_loads_messages_before_it_takes_pages(queue, monkeypatch):
     loaded = []
     assert tasks.make_ready in [receiver() for _, receiver in celeryd_after_setup.receivers]
     monkeypatch.setattr(messages, "load", lambda: loaded.append(queue))
+    ours = current_app._get_current_object()
     app = Celery(broker="memory://", set_as_current=False)
-    worker = app.Worker(queues=[queue], pool="solo")
-    celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
+    try:
+        worker = app.Worker(queues=[queue], pool="solo")  # the current application is the worker's then
+        celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
+    finally:
+        ours.set_current()
     assert loaded == (["delivery"] if queue == "delivery" else [])
