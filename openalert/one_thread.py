@@ -4,6 +4,8 @@ Django's own goes back and forth between the event loop and a thread five times 
 middleware are synchronous, as all of ours are. While the process is busy each of those ways waits for its turn.
 """
 
+import asyncio
+
 from asgiref.sync import sync_to_async
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.core import signals
@@ -15,7 +17,7 @@ from django.urls import set_script_prefix
 
 
 class OneThreadHandler(ASGIHandler):
-    """For synchronous middleware and views. A client that hangs up is noticed only when it is to be answered."""
+    """For synchronous middleware and views, which a client that hangs up does not stop; what is streamed ends then."""
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
@@ -27,11 +29,23 @@ class OneThreadHandler(ASGIHandler):
             return
         with body:
             response = await sync_to_async(self.answer)(scope, body)
-            try:
+            if not response.streaming:
                 await self.send_response(response, send)
+                return
+            # What takes long to make is not made for nobody. All was read: there is nothing to receive but the end.
+            ways = [
+                asyncio.ensure_future(self.send_response(response, send)),
+                asyncio.ensure_future(receive()),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                if response.streaming:
-                    await sync_to_async(response.close)()
+                for way in ways:
+                    way.cancel()
+                sent, _ = await asyncio.gather(*ways, return_exceptions=True)
+                await sync_to_async(response.close)()
+            if isinstance(sent, Exception):
+                raise sent
 
     def answer(self, scope: HTTPScope, body: object) -> HttpResponseBase:
         """The response; closed already, so that its database connection is free, unless it has yet to be read."""

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from incidents.reports.blocks import Column, Link, Table
 from incidents.reports.charts import Drawing
+from openalert.templatetags.piece_tags import local_time
 
 register = template.Library()
 
@@ -22,8 +23,7 @@ def report_cell(value: object, site: str = "") -> object:
     if isinstance(value, Link):
         return format_html('<a href="{}{}">{}</a>', site, value.href, value.text)
     if isinstance(value, datetime):
-        local = f"{timezone.localtime(value):%-d %b, %H:%M}"
-        return format_html('<time datetime="{}" data-local>{}</time>', value.isoformat(), local)
+        return local_time(value)
     if isinstance(value, float):
         return f"{value:,.1f}"
     if isinstance(value, int):

@@ -6,8 +6,10 @@ import threading
 import httpx
 import pytest
 from django.core.signals import request_finished, request_started
+from django.http import StreamingHttpResponse
 
 from openalert.asgi import application, django_application
+from openalert.one_thread import OneThreadHandler
 
 
 @pytest.fixture
@@ -26,6 +28,31 @@ def life():
     yield seen
     request_started.disconnect(began)
     request_finished.disconnect(ended)
+
+
+class Client:
+    """Sends a request without a body, and hangs up when it is told to."""
+
+    def __init__(self):
+        self.messages = [{"type": "http.request", "body": b"", "more_body": False}]
+        self.has_left = asyncio.Event()
+
+    async def receive(self):
+        if self.messages:
+            return self.messages.pop()
+        await self.has_left.wait()
+        return {"type": "http.disconnect"}
+
+
+def scope(path, method="GET", *headers):
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"testserver"), *headers],
+    }
 
 
 def get(path):
@@ -62,38 +89,38 @@ def test_a_request_that_is_broken_off_is_not_answered(transactional_db, life):
     async def send(message):
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/accounts/login/",
-        "raw_path": b"/accounts/login/",
-        "query_string": b"",
-        "headers": [(b"host", b"testserver"), (b"content-length", b"8")],
-    }
-    asyncio.run(django_application(scope, receive, send))
+    request = scope("/accounts/login/", "POST", (b"content-length", b"8"))
+    asyncio.run(django_application(request, receive, send))
     assert not sent and not life
 
 
 def test_a_client_that_is_gone_leaves_no_connection_behind(transactional_db, life):
     """A page's connection is free before the page is sent, and a file is closed although nobody takes it."""
 
-    async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
-
     async def send(message):
         raise OSError("gone")
 
-    def scope(path):
-        return {
-            "type": "http",
-            "method": "GET",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": [(b"host", b"testserver")],
-        }
-
     for path in ("/offline/", "/static/css/incidents.css"):
         with pytest.raises(OSError, match="gone"):
-            asyncio.run(django_application(scope(path), receive, send))
+            asyncio.run(django_application(scope(path), Client().receive, send))
     assert [kind for kind, _ in life] == ["began", "ended"] * 2
+
+
+def test_what_is_streamed_ends_with_its_client(life, rf):
+    """Of a stream without end the client takes three parts."""
+    client, taken = Client(), []
+
+    async def without_end():
+        while True:
+            yield b"part"
+
+    async def send(message):
+        taken.append(message)
+        if len(taken) == 4:
+            client.has_left.set()
+        await asyncio.sleep(0)
+
+    handler = OneThreadHandler()
+    handler.get_response = lambda request: StreamingHttpResponse(without_end())
+    asyncio.run(asyncio.wait_for(handler(scope("/"), client.receive, send), 10))
+    assert 4 <= len(taken) < 10 and [kind for kind, _ in life] == ["began", "ended"]
