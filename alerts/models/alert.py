@@ -59,7 +59,8 @@ class Alert(BaseModel):
     source = models.CharField(max_length=255, blank=True)
     labels = models.JSONField(default=dict, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
-    count = models.PositiveBigIntegerField(default=1, help_text="How often it was sent as firing.")
+    # Not a positive field: that would have a constraint of its own beside the one below.
+    count = models.BigIntegerField(default=1, help_text="How often it was sent as firing.")
     first_fired_at = models.DateTimeField()
     last_fired_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)
@@ -74,16 +75,13 @@ class Alert(BaseModel):
                 condition=Q(is_current=True),
                 name="alert_current_once_per_dedup_key",
             ),
-            models.CheckConstraint(condition=Q(status__in=AlertStatus.values), name="alert_status_known"),
+            # Few and short: every batch reads each of them anew, twice, and that is a tenth of what it costs.
             models.CheckConstraint(condition=Q(severity__in=Severity.values), name="alert_severity_known"),
             models.CheckConstraint(condition=Q(count__gte=1), name="alert_count_positive"),
             models.CheckConstraint(
-                condition=Q(status=AlertStatus.RESOLVED, resolved_at__isnull=False)
-                | Q(status=AlertStatus.FIRING, resolved_at__isnull=True),
-                name="alert_resolved_at_iff_resolved",
-            ),
-            models.CheckConstraint(
-                condition=Q(is_current=True) | Q(status=AlertStatus.RESOLVED), name="alert_firing_is_current"
+                condition=Q(status=AlertStatus.FIRING, is_current=True, resolved_at__isnull=True)
+                | Q(status=AlertStatus.RESOLVED, resolved_at__isnull=False),
+                name="alert_firing_or_resolved",
             ),
         ]
         indexes = [
