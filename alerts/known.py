@@ -36,7 +36,11 @@ JOINS_NONE = ""
 
 # A problem as the function reads it, by place: id, integration, group, dedup key, title, severity, rank, source, labels,
 # metadata, count. `integration` and `group` are places in the lists beside it, from 1. A plain tuple: bulks have many.
-Row = tuple[str, int, int, str, str, str, int, str, dict[str, str], dict[str, Any], int]
+# Numbers are in it as text: PostgreSQL reads one as a numeric, and would make text of that first.
+Row = tuple[str, str, str, str, str, str, str, str, dict[str, str], dict[str, Any], str]
+
+# By rank; of an enumeration's members the encoder would have to look for their values.
+SEVERITY_AND_RANK = [(severity.value, str(rank)) for rank, severity in enumerate(SEVERITIES)]
 
 
 class Call:
@@ -98,18 +102,21 @@ def _rows(
     """The problems' rows; and the groups: service, grouping key, and since when an incident's last alert counts."""
     # Looked up once for each integration: attributes of models take their time.
     senders = {
-        integration.id_text: (place, integration.service.id_text, integration.grouping_window)
+        integration.id_text: (str(place), integration.service.id_text, integration.grouping_window)
         for place, integration in enumerate(integrations, 1)
     }
-    groups: dict[tuple[str, str, timedelta], int] = {}
+    groups: dict[tuple[str, str, timedelta], str] = {}
     rows: list[Row] = []
     for problem, alert_id in zip(problems, uuid7_texts(len(problems)), strict=True):
-        event, arrival, rank = problem.event, problem.arrival, problem.rank
+        event, arrival = problem.event, problem.arrival
         place, service, window = senders[arrival.integration.id_text]
         if arrival.to_service is not None:
             service = arrival.to_service.id_text
         key = correlation.grouping_key(arrival) if arrival.hold is None else JOINS_NONE
-        group = groups.setdefault((service, key, window), len(groups) + 1)
+        group = groups.get((service, key, window))
+        if group is None:
+            group = groups[service, key, window] = str(len(groups) + 1)
+        severity, rank = SEVERITY_AND_RANK[problem.rank]
         rows.append(
             (
                 alert_id,
@@ -117,12 +124,12 @@ def _rows(
                 group,
                 event.dedup_key,
                 event.title,
-                SEVERITIES[rank],
+                severity,
                 rank,
                 event.source,
                 event.labels,
                 event.metadata,
-                problem.count,
+                str(problem.count),
             )
         )
     return rows, [(service, key, now - window) for service, key, window in groups]
