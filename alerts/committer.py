@@ -72,6 +72,7 @@ class Committer:
         self._overtaken = 0  # how often the first that waits was
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
+        self._is_to_start = False
 
     def submit(self, arrivals: Sequence[Arrival], tell: Tell, correlation_id: str = "") -> None:
         """Store what arrived with the next batch, and tell what became of each; a fault for what the database cannot hold.
@@ -83,7 +84,12 @@ class Committer:
         keys = {(arrival.integration.id_text, arrival.event.dedup_key) for arrival in arrivals}
         self._waiting.append(Waiting(arrivals, keys, tell, correlation_id, time.monotonic()))
         self._alerts += len(arrivals)
-        self._start()
+        if self._alerts >= WORTH_BEGINNING:
+            self._start()
+        elif not self._is_to_start:
+            # Of the requests that are read in this turn of the loop the first would else be a batch by itself.
+            self._is_to_start = True
+            asyncio.get_running_loop().call_soon(self._start_in_next_turn)
 
     async def store(self, arrivals: Sequence[Arrival], correlation_id: str = "") -> Stored:
         """The same, for whoever can wait: raises what would be told."""
@@ -104,6 +110,10 @@ class Committer:
         """Let go of the database; the next batch finds its way to it again."""
         for way in self._ways:
             way.close()
+
+    def _start_in_next_turn(self) -> None:
+        self._is_to_start = False
+        self._start()
 
     def _start(self) -> None:
         while self._free and (self._alerts >= WORTH_BEGINNING or len(self._free) == AT_ONCE):
