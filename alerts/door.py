@@ -52,6 +52,12 @@ MAX_TRIES = 3
 RETRY_AFTER_SECONDS = b"5"
 
 T = TypeVar("T")
+Line = tuple[bytes, bytes]
+
+# Every answer has these headers,
+ALWAYS: list[Line] = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+# and one in JSON this.
+IN_JSON: Line = (b"content-type", b"application/json")
 
 
 class Refused(OpenAlertError):
@@ -317,6 +323,8 @@ def _with_connection(function: Callable[..., T], args: tuple[Any, ...]) -> T:
 def _taken(read: list[AlertEvent | EventFault], stored: Stored) -> Taken:
     """What became of a request; faults that the database found get their place in the request."""
     results = [outcome for outcome in stored if isinstance(outcome, Result)]
+    if len(results) == len(read):
+        return Taken(results, [])
     faults = [fault for fault in read if isinstance(fault, EventFault)]
     if len(results) < len(stored):
         places = [place for place, item in enumerate(read) if isinstance(item, AlertEvent)]
@@ -356,18 +364,12 @@ async def _respond(send: ASGISendCallable, answer: Answer, request_id: str, form
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def header_lines(
-    answer: Answer, request_id: str, format: Format | None = None
-) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+def header_lines(answer: Answer, request_id: str, format: Format | None = None) -> tuple[bytes, list[Line]]:
     """An answer's body and headers as they are sent."""
     body = answer.body
-    headers = [
-        (b"x-correlation-id", request_id.encode("latin-1")),
-        (b"x-content-type-options", b"nosniff"),
-        (b"cache-control", b"no-store"),
-    ]
+    headers = [(b"x-correlation-id", request_id.encode("latin-1")), *ALWAYS]
     if not isinstance(body, bytes):
-        headers.append((b"content-type", b"application/json"))
+        headers.append(IN_JSON)
         body = b"" if body is None else msgspec.json.encode(body)
     headers.append((b"content-length", b"%d" % len(body)))
     if answer.status >= HTTPStatus.BAD_REQUEST:
@@ -377,7 +379,7 @@ def header_lines(
     return body, headers
 
 
-def _headers_of(status: int, format: Format | None) -> list[tuple[bytes, bytes]]:
+def _headers_of(status: int, format: Format | None) -> list[Line]:
     """What a refusal has to say besides."""
     match status:
         case HTTPStatus.UNAUTHORIZED:

@@ -7,7 +7,11 @@ not seen before, a body that is not in order, an integration that was changed. S
 """
 
 import asyncio
+from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any, ClassVar, NamedTuple
+
+import msgspec
 
 from openalert.asgi import intake_application  # sets Django up: uvicorn's workers load this module first
 
@@ -17,7 +21,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from alerts.addresses import is_intake
 from alerts.bodies import MAX_BODY_BYTES
 from alerts.committer import Stored
-from alerts.door import Begun, Head, header_lines
+from alerts.door import ALWAYS, IN_JSON, Begun, Head, Line, header_lines
+from alerts.formats.base import Answer
 from openalert import draining
 
 # Who sends these wants more than the short way knows of.
@@ -29,7 +34,33 @@ RESTING_SECONDS = 2.0
 MOST_HEADS = 1_000
 LONGEST_HEAD = 2_048
 END_OF_HEAD = b"\r\n\r\n"
-Line = tuple[bytes, bytes]
+# An answer in JSON that went well, as nearly all do: the head that they share, and what is its own.
+PLAIN = b"%bx-correlation-id: %b\r\ncontent-length: %d\r\n\r\n%b"
+FAILED = int(HTTPStatus.BAD_REQUEST)
+
+
+class SharedHeads:
+    """What plain answers begin with, by status: rendered once a second, as the date is in it."""
+
+    def __init__(self) -> None:
+        self._defaults: list[Line] = []
+        self._heads: dict[int, bytes] = {}
+
+    def of(self, status: int, defaults: list[Line]) -> bytes:
+        """`defaults` are the server's own headers: it makes a new list of them when they change."""
+        if defaults is not self._defaults:
+            self._defaults, self._heads = defaults, {}
+        head = self._heads.get(status)
+        if head is None:
+            head = self._heads[status] = STATUS_LINE[status] + rendered([*defaults, *ALWAYS, IN_JSON])
+        return head
+
+
+shared_heads = SharedHeads()
+
+
+def rendered(headers: Iterable[Line]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % line for line in headers)
 
 
 class _NoEvent:
@@ -82,20 +113,34 @@ class ShortCycle:
             if answer is None:
                 protocol.go_the_long_way(self)
                 return
-            body, headers = header_lines(answer, begun.request.correlation_id, begun.format)
+            message = self._message(answer, begun)
         except BaseException:
             protocol.transport.abort()  # it may be stored; the sender asks again, and is told so
             raise
-        if not self.keep_alive:
-            headers.append((b"connection", b"close"))
-        lines = [b"%b: %b\r\n" % line for line in (*protocol.server_state.default_headers, *headers)]
         self.response_complete = True
         transport = protocol.transport
         if not transport.is_closing():
-            transport.write(b"".join((STATUS_LINE[answer.status], *lines, b"\r\n", body)))
+            transport.write(message)
             if not self.keep_alive:
                 transport.close()
         protocol.on_response_complete()
+
+    def _message(self, answer: Answer, begun: Begun) -> bytes:
+        """What is written to the socket."""
+        request_id = begun.request.correlation_id
+        defaults = self.protocol.server_state.default_headers
+        if (
+            isinstance(answer.body, dict)
+            and not answer.headers
+            and answer.status < FAILED
+            and self.keep_alive
+        ):
+            body = msgspec.json.encode(answer.body)
+            return PLAIN % (shared_heads.of(answer.status, defaults), request_id.encode(), len(body), body)
+        body, headers = header_lines(answer, request_id, begun.format)
+        if not self.keep_alive:
+            headers.append((b"connection", b"close"))
+        return b"%b%b\r\n%b" % (STATUS_LINE[answer.status], rendered([*defaults, *headers]), body)
 
 
 class Protocol(HttpToolsProtocol):

@@ -11,6 +11,7 @@ critical, high (when left out), medium or low; `status` is firing (when left out
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -56,7 +57,7 @@ _batch = msgspec.json.Decoder(Batch)
 
 def decode(body: bytes, headers: Mapping[str, str]) -> Any:
     """An Item or Items, or the JSON of the body as it is. Raises MalformedPayload."""
-    is_lines = headers.get("content-type", "").partition(";")[0].strip().lower() in LINES
+    is_lines = _is_lines(headers.get("content-type", ""))
     if rb"\u0000" not in body:
         try:
             if is_lines:
@@ -72,6 +73,11 @@ def decode(body: bytes, headers: Mapping[str, str]) -> Any:
     if is_lines:
         return [decode_strict_json(line, headers) for line in body.splitlines() if line.strip()]
     return decode_strict_json(body, headers)
+
+
+@lru_cache(100)
+def _is_lines(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() in LINES
 
 
 def read(payload: Any, headers: Mapping[str, str]) -> list[AlertEvent | EventFault]:

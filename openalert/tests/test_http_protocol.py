@@ -7,11 +7,14 @@ import logging
 import socket
 import threading
 import time
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
 import uvicorn
 from django.db import OperationalError
+from django.utils import timezone
 
 from alerts.express import Express
 from alerts.models import Alert
@@ -99,6 +102,33 @@ def test_requests_follow_one_another_on_a_connection_in_every_way(web, integrati
     }
     # The short way is only taken while nobody wants a line for each request.
     assert "uvicorn.access" not in process.output
+
+
+def test_both_ways_send_the_same_headers_and_the_time_of_day(web, integration):
+    stack, _ = web
+    seen = []
+    with connect(stack) as connection:
+        for name, lines in [
+            ("long", ["Content-Length: %d", "Expect: nothing"]),
+            ("short", ["Content-Length: %d"]),
+            ("a-second-later", ["Content-Length: %d"]),
+        ]:
+            body = alert(name)
+            size = len(json.dumps(body).encode())
+            if name == "a-second-later":
+                time.sleep(2)
+            connection.sendall(post(integration, body, *(line.replace("%d", str(size)) for line in lines)))
+            [(status, headers, _)] = answers(connection, 1)
+            assert status == 202
+            sent_at = parsedate_to_datetime(headers.pop("date"))
+            assert timedelta() <= timezone.now() - sent_at < timedelta(seconds=2)
+            assert (len(headers.pop("x-correlation-id")), int(headers.pop("content-length")) > 0) == (
+                36,
+                True,
+            )
+            seen.append(headers)
+    assert seen[0] == seen[1] == seen[2]
+    assert {"server", "content-type", "cache-control", "x-content-type-options"} == set(seen[0])
 
 
 def test_what_is_sent_without_waiting_is_answered_in_its_order(web, integration):
