@@ -152,4 +152,5 @@ def test_a_sender_loads_messages_before_it_takes_pages(queue, monkeypatch):
         celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
     finally:
         ours.set_current()
+        ours.set_default()  # the current one of threads that are yet to come
     assert loaded == (["delivery"] if queue == "delivery" else [])
