@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alerts.models import Integration
     from alerts.results import Result
 
-# The plain number: to look up a member of HTTPStatus takes as long as all the rest of an answer.
+# The plain number: to look up a member of HTTPStatus takes nearly as long as all the rest of an answer.
 ACCEPTED = int(HTTPStatus.ACCEPTED)
 TOO_DEEP = "The JSON is nested too deeply."
 
