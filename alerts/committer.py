@@ -72,7 +72,7 @@ class Committer:
         self._overtaken = 0  # how often the first that waits was
         self._waiting: deque[Waiting] = deque()
         self._alerts = 0  # that wait
-        self._is_to_start = False
+        self._is_to_start = False  # in the loop's next turn
 
     def submit(self, arrivals: Sequence[Arrival], tell: Tell, correlation_id: str = "") -> None:
         """Store what arrived with the next batch, and tell what became of each; a fault for what the database cannot hold.
